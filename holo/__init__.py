@@ -1,0 +1,3 @@
+"""holo: a registry of signed names."""
+
+__version__ = "0.1.0"
