@@ -1,0 +1,71 @@
+"""Every bound in the system, with its unit in its name.
+
+A bound is checked before the thing it bounds is decoded, stored or queued.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# codec
+INT_MAX: Final = 2**53 - 1
+DEPTH_MAX: Final = 64
+
+# envelopes and payloads (bytes of the encoded thing)
+ENVELOPE_OVERHEAD_BYTES: Final = 256
+BINDING_BYTES: Final = 16 * 1024
+POLICY_BYTES: Final = 256 * 1024
+CONSUMER_POLICY_BYTES: Final = 64 * 1024
+RECEIPT_BYTES: Final = 16 * 1024
+DECISION_BYTES: Final = 16 * 1024
+HEAD_BYTES: Final = 4 * 1024
+NODE_BYTES: Final = 64 * 1024
+STATE_BYTES: Final = 4 * 1024
+MANIFEST_BYTES: Final = 1024 * 1024
+PACK_BYTES: Final = 1024 * 1024
+BUNDLE_BYTES: Final = 64 * 1024 * 1024
+
+# records
+ENDORSEMENTS_PER_RECORD: Final = 64
+PREV_PER_BINDING: Final = 2
+REASON_BYTES: Final = 1024
+SOURCE_BYTES: Final = 4096
+SUMMARY_BYTES: Final = 1024
+MEDIA_TYPE_BYTES: Final = 255
+
+# names
+NAMESPACE_BYTES: Final = 64
+HANDLE_SEGMENTS: Final = 4
+TAG_BYTES: Final = 128
+HANDLE_AND_TAG_BYTES: Final = 255
+GLOB_BYTES: Final = 256
+
+# policies
+ROOT_KEYS: Final = 32
+SIGNERS: Final = 256
+GLOBS_PER_SIGNER: Final = 64
+THRESHOLDS: Final = 64
+RIVALS_PER_PARENT: Final = 32
+PENDING_PER_SIGNER: Final = 8
+
+# tree
+LEAF_KEYS: Final = 64
+TREE_KEY_BYTES: Final = 320
+TREE_VALUE_BYTES: Final = 4096
+
+# content
+BLOCK_BYTES: Final = 1024 * 1024
+CHUNKS_PER_MANIFEST: Final = 16384
+PACK_PATH_BYTES: Final = 4096
+PACK_ENTRIES: Final = 1_000_000
+PACK_DEPTH: Final = 64
+
+# requests
+RESOLVE_QUERIES: Final = 1000
+RECORDS_PER_POST: Final = 1000
+LIST_LIMIT_DEFAULT: Final = 100
+LIST_LIMIT_MAX: Final = 1000
+WRITE_QUEUE: Final = 1024
+EVENT_QUEUE: Final = 1024
+EVENT_STREAMS: Final = 256
+WAIT_S_MAX: Final = 30
