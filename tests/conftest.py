@@ -1,0 +1,40 @@
+"""What every test may count on: hypothesis profiles, the public vectors and the soak budget."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.oracles import oracles_folder
+
+# deadline is off everywhere: a busy machine is no finding.
+settings.register_profile("default", deadline=None, max_examples=100)
+# Continuous integration takes the same examples each time, so that a red run is about the change in hand.
+settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
+settings.register_profile("soak", deadline=None, max_examples=10_000, print_blob=True)
+settings.load_profile(os.environ.get("HOLO_HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests whose public vectors are absent, by name."""
+    for item in items:
+        for marker in item.iter_markers("oracle"):
+            folder = oracles_folder().joinpath(*marker.args)
+            if not folder.is_dir():
+                item.add_marker(pytest.mark.skip(reason=f"no public vectors at {folder}; set HOLO_ORACLES"))
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Path:
+    """Return the folder of public vectors; the test also carries the `oracle` marker."""
+    return oracles_folder()
+
+
+@pytest.fixture
+def soak_seconds(request: pytest.FixtureRequest) -> float:
+    """Return this soak test's share, in seconds, of HOLO_SOAK_SECONDS."""
+    sharing = [item for item in request.session.items if item.get_closest_marker("soak")]
+    return float(os.environ["HOLO_SOAK_SECONDS"]) / max(1, len(sharing))
