@@ -66,7 +66,7 @@ class Cid(bytes):
             raise Rejected("cid-invalid", f"{text!r} is not lower-case base32")
         cid = cls.from_bytes(data)
         if str(cid) != text:
-            raise Rejected("cid-invalid", f"{text!r} is not the canonical spelling, which is {cid}")
+            raise Rejected("cid-invalid", f"{text!r} is not the canonical spelling, which is {cid!s}")
         return cid
 
     @property
@@ -87,4 +87,4 @@ class Cid(bytes):
         return "b" + base64.b32encode(self).decode("ascii").rstrip("=").lower()
 
     def __repr__(self) -> str:
-        return f"Cid({self})"
+        return f"Cid({self!s})"

@@ -89,7 +89,7 @@ def _key_order(key: Any) -> tuple[int, bytes]:
     return len(encoded), encoded
 
 
-def _link(decoder: Any, tag: cbor2.CBORTag) -> Cid:
+def _link(tag: Any, immutable: bool) -> Cid:
     if tag.tag != _LINK_TAG:
         raise Rejected("cbor-invalid", f"tag {tag.tag}; only 42 is allowed")
     data = tag.value

@@ -70,9 +70,7 @@ def make_record(statement: Statement, *signers: SigningKey) -> Record:
 
 def encode_envelope(type: str, kid: Kid, payload: bytes, signature: bytes) -> bytes:
     """The COSE_Sign1 bytes of an endorsement."""
-    return b"".join(
-        (_HEAD, cbor2.dumps(_protected(type, kid)), b"\xa0", cbor2.dumps(payload), b"\x58\x40", signature)
-    )
+    return b"".join((_HEAD, cbor2.dumps(_protected(type, kid)), b"\xa0", cbor2.dumps(payload), b"\x58\x40", signature))
 
 
 def decode_envelope(data: bytes, limit_bytes: int) -> tuple[str, Kid, bytes, bytes]:
@@ -81,7 +79,9 @@ def decode_envelope(data: bytes, limit_bytes: int) -> tuple[str, Kid, bytes, byt
     ``limit_bytes`` bounds the payload. Raises ``too-large``, ``envelope-invalid`` or ``key-invalid``.
     """
     if len(data) > limit_bytes + ENVELOPE_OVERHEAD_BYTES:
-        raise Rejected("too-large", f"{len(data)} bytes where at most {limit_bytes + ENVELOPE_OVERHEAD_BYTES} are allowed")
+        raise Rejected(
+            "too-large", f"{len(data)} bytes where at most {limit_bytes + ENVELOPE_OVERHEAD_BYTES} are allowed"
+        )
     if data[:2] != _HEAD:
         raise Rejected("envelope-invalid", "not a tagged COSE_Sign1 of four elements")
     try:  # past the tag, the array is strict DAG-CBOR
@@ -143,7 +143,9 @@ def open_statement(payload: bytes, type: str, limit_bytes: int) -> Statement:
     if not isinstance(value, dict):
         raise Rejected("cbor-invalid", "a payload is a map", at="payload")
     if value.get("type") != type:
-        raise Rejected("type-mismatch", f"payload type {value.get('type')!r} where {type!r} is expected", at="payload.type")
+        raise Rejected(
+            "type-mismatch", f"payload type {value.get('type')!r} where {type!r} is expected", at="payload.type"
+        )
     if value.get("v") != 1 or value.get("v") is True:
         raise Rejected("version-unsupported", f"v is {value.get('v')!r}", at="payload.v")
     return Statement(type, value, payload, Cid.of(DAG_CBOR, payload))
