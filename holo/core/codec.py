@@ -7,8 +7,7 @@ catches whatever else was not canonical. There is exactly one encoding of a valu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import cbor2
 
@@ -16,28 +15,32 @@ from holo.core.cid import DAG_CBOR, Cid
 from holo.core.errors import Rejected
 from holo.core.limits import DEPTH_MAX, INT_MAX
 
-Value: TypeAlias = "None | bool | int | str | bytes | Cid | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | str | bytes | Cid | list[Value] | dict[str, Value] | None"
 
 _LINK_TAG: Final = 42
 
 
 def encode(value: Any) -> bytes:
     """The one DAG-CBOR encoding of ``value``. Raises ``cbor-invalid`` for what has none (floats, big integers…)."""
-    return cbor2.dumps(_prepared(value, 0))
+    prepared = _prepared(value, 0)
+    try:
+        return cbor2.dumps(prepared)
+    except UnicodeEncodeError as error:
+        raise Rejected("cbor-invalid", f"text is not valid UTF-8: {error.reason}") from None
 
 
 def decode(data: bytes, limit_bytes: int) -> Any:
     """The value that ``data`` encodes: None, bool, int, str, bytes, Cid, list and dict with text keys.
 
-    Raises ``too-large`` above ``limit_bytes`` and ``cbor-invalid`` for anything but the one canonical encoding.
+    Raises ``too-large`` above ``limit_bytes``, ``cid-invalid`` or ``cid-unsupported`` for a link of another kind,
+    and ``cbor-invalid`` for anything else but the one canonical encoding.
     """
     if len(data) > limit_bytes:
         raise Rejected("too-large", f"{len(data)} bytes where at most {limit_bytes} are allowed")
     try:
         value = cbor2.loads(
             data,
-            tag_hook=_link,
-            semantic_decoders=_NO_TAGS,
+            semantic_decoders=_TAGS,
             max_depth=DEPTH_MAX + 1,
             allow_indefinite=False,
             allow_duplicate_keys=False,
@@ -45,11 +48,7 @@ def decode(data: bytes, limit_bytes: int) -> Any:
         )
     except Exception as error:  # cbor2 leaks several kinds; all of them are the input's fault
         raise _own_refusal(error) or Rejected("cbor-invalid", str(error) or type(error).__name__) from None
-    try:
-        same = cbor2.dumps(_prepared(value, 0)) == data
-    except (UnicodeError, cbor2.CBOREncodeError) as error:
-        raise Rejected("cbor-invalid", str(error)) from None
-    if not same:
+    if cbor2.dumps(_prepared(value, 0)) != data:
         raise Rejected("cbor-invalid", "not the canonical encoding of its value")
     return value
 
@@ -66,7 +65,7 @@ def _prepared(value: Any, depth: int) -> Any:
         return value
     if kind is int:
         if not -INT_MAX <= value <= INT_MAX:
-            raise Rejected("cbor-invalid", f"integer {value} is beyond ±(2^53-1)")
+            raise Rejected("cbor-invalid", f"integer of {value.bit_length()} bits is beyond ±(2^53-1)")
         return value
     if kind is Cid:
         return cbor2.CBORTag(_LINK_TAG, b"\0" + value)
@@ -85,17 +84,24 @@ def _key_order(key: Any) -> tuple[int, bytes]:
     try:
         encoded = key.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise Rejected("cbor-invalid", f"map key is not valid UTF-8: {error}") from None
+        raise Rejected("cbor-invalid", f"map key is not valid UTF-8: {error.reason}") from None
     return len(encoded), encoded
 
 
-def _link(tag: Any, immutable: bool) -> Cid:
-    if tag.tag != _LINK_TAG:
-        raise Rejected("cbor-invalid", f"tag {tag.tag}; only 42 is allowed")
-    data = tag.value
-    if type(data) is not bytes or data[:1] != b"\0":
+def _link(content: Any, immutable: bool) -> Cid:
+    if type(content) is not bytes or content[:1] != b"\0":
         raise Rejected("cbor-invalid", "tag 42 without a 0x00-prefixed byte string")
-    return Cid.from_bytes(data[1:])
+    return Cid.from_bytes(content[1:])
+
+
+class _OnlyLinks(dict[int, Any]):
+    """Tag number → decoder. cbor2 asks it before its own list of tags, and before it reads what is tagged."""
+
+    def __missing__(self, number: int) -> NoReturn:
+        raise Rejected("cbor-invalid", f"tag {number}; only {_LINK_TAG} is allowed")
+
+
+_TAGS: Final = _OnlyLinks({_LINK_TAG: _link})
 
 
 def _own_refusal(error: BaseException | None) -> Rejected | None:
@@ -105,17 +111,3 @@ def _own_refusal(error: BaseException | None) -> Rejected | None:
             return error
         error = error.__cause__
     return None
-
-
-def _refuse(number: int) -> Callable[[Any], Any]:
-    def refuse(decoder: Any) -> Any:
-        raise Rejected("cbor-invalid", f"tag {number}; only 42 is allowed")
-
-    return refuse
-
-
-# Every tag cbor2 would turn into an object by itself, refused before its content is read.
-_NO_TAGS: Final[Any] = {
-    number: _refuse(number)
-    for number in (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
-}
