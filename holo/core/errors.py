@@ -48,6 +48,14 @@ class Rejected(HoloError):
     """The input is at fault. Nothing was changed."""
 
 
+class Conflict(Rejected):
+    """The name has moved on. ``current`` holds the ids of the statements that are current now, as text."""
+
+    def __init__(self, code: str, detail: str, *, current: tuple[str, ...], subject: str | None = None) -> None:
+        super().__init__(code, detail, subject=subject)
+        self.current = current
+
+
 class Missing(HoloError):
     """What was asked for is not here."""
 
@@ -274,7 +282,13 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "Use the version named in detail, or upgrade a copy",
     ),
     "home-locked": (409, "Another process is using this home", "Wait, or give that node's URL with --node"),
+    "home-unsafe": (
+        403,
+        "Others on this machine can reach what a home keeps secret",
+        "Give the home to yourself alone: chmod -R go= and the path",
+    ),
     # operator
+    "usage": (400, "The command line cannot be understood", "Read `holo VERB --help`"),
     "profile-invalid": (400, "The profile has an unknown or wrong setting", "Correct the key named in detail"),
     "unsafe-listen": (
         400,
@@ -283,7 +297,7 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
     ),
     "key-unknown": (404, "No such key in this home", "`holo keys list` shows the keys here"),
     "key-exists": (409, "A key of that name is already here", "Choose another name"),
-    "key-locked": (403, "The key's passphrase is wrong or missing", "Give the passphrase with --passphrase"),
+    "key-locked": (403, "The key's passphrase is wrong or missing", "Give it when asked, or in HOLO_PASSPHRASE"),
     "unreachable": (503, "The node cannot be reached", "Check the URL and that the node is running"),
     "internal": (500, "A fault in holo itself", "Report it with the log line of the same time"),
 }
