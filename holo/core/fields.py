@@ -5,7 +5,7 @@ Each reader names the place it failed at, so that an error says ``payload.signer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from holo.core.cid import Cid
@@ -65,6 +65,20 @@ class Fields:
         value = self._value[name]
         if type(value) is not int or not low <= value <= high:
             raise self.fail(name, f"is not an integer from {low} to {high}")
+        return value
+
+    def boolean(self, name: str) -> bool:
+        """A boolean."""
+        value = self._value[name]
+        if type(value) is not bool:
+            raise self.fail(name, "is not a boolean")
+        return value
+
+    def choice(self, name: str, allowed: Collection[str]) -> str:
+        """One of the texts in ``allowed``."""
+        value = self._value[name]
+        if not isinstance(value, str) or value not in allowed:
+            raise self.fail(name, f"is not one of {', '.join(allowed)}")
         return value
 
     def link(self, name: str) -> Cid:
