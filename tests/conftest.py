@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.faults import preload
 from tests.oracles import oracles_folder
 
 # deadline is off everywhere: a busy machine is no finding.
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def oracles() -> Path:
     """Return the folder of public vectors; the test also carries the `oracle` marker."""
     return oracles_folder()
+
+
+@pytest.fixture(scope="session")
+def preload_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the library that makes a child's system calls fail or writes them down; skips where it cannot be built."""
+    return preload.build(tmp_path_factory.mktemp("preload"))
 
 
 @pytest.fixture

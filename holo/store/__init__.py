@@ -1,0 +1,1 @@
+"""LMDB behind small doors: what the node keeps, and the one way it is opened, read and committed."""

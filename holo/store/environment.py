@@ -1,0 +1,315 @@
+"""The one way an LMDB environment is opened, read and written (architecture: one home, one writer).
+
+Owns an environment: its files, its named databases and the promise that what was committed is on the disk.
+
+- A commit is durable when it returns: LMDB's default mode, which syncs the pages, then writes the meta page through a
+  descriptor opened with O_DSYNC. Nothing here weakens it.
+- The map is address space, reserved whole when the environment is opened and never resized: resizing under readers
+  kills them. The file grows only by what is written.
+- A write is refused with ``no-space`` while the file system or the map has less room than the reserve, before LMDB can
+  run into the end of either. So there is always room to delete, to close and to start again.
+- After a commit failed for any reason but lack of room, what is on the disk is not known: every later write raises
+  :class:`StoreFailed` until the process is started again.
+
+Reads are snapshots, cost about two microseconds to begin and never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import lmdb
+
+from holo.core.errors import HoloError, Missing, Overloaded, StoreFailed
+from holo.core.limits import STORE_READERS
+
+KEY_BYTES_MAX: Final = 511  # fixed when LMDB is compiled
+
+_FORMAT: Final = 0  # LMDB 0.9, data format 1: what every other tool reads
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Environment:
+    """An LMDB environment in the directory ``path`` with the named ``databases``, all made when it is first opened.
+
+    ``map_bytes`` bounds the data file. ``free_reserve_bytes`` is the room below which writes are refused. With
+    ``readonly`` nothing is created, and a store that is not there is :class:`Missing`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        databases: Sequence[str],
+        *,
+        map_bytes: int,
+        free_reserve_bytes: int,
+        readonly: bool = False,
+    ) -> None:
+        self.path = path
+        self._free_reserve_bytes = free_reserve_bytes
+        self._failure: str | None = None
+        if readonly and not (path / "data.mdb").exists():
+            raise Missing("not-found", f"no store in {path}", subject=str(path))
+        try:
+            created = not readonly and _make_directory(path)
+            self._env = lmdb.Environment(
+                os.fspath(path),
+                map_size=map_bytes,
+                readonly=readonly,
+                mode=0o700,
+                max_dbs=len(databases),
+                max_readers=STORE_READERS,
+                lib_version=_FORMAT,
+            )
+        except lmdb.Error as error:
+            raise _opening_failure(path, error) from error
+        except OSError as error:
+            raise StoreFailed("store-failed", f"{path}: {error}") from error
+        try:
+            self._env.reader_check()  # slots of readers that died would pin their pages for ever
+            self._page_bytes: int = self._env.stat()["psize"]
+            self._databases: dict[str, Any] = {
+                name: self._env.open_db(name.encode("ascii"), create=not readonly) for name in databases
+            }
+            if created:
+                _sync_directory(path)
+                _sync_directory(path.parent)
+        except (lmdb.Error, OSError) as error:
+            self._env.close()
+            raise _opening_failure(path, error) from error
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """A snapshot of the last commit, for one ``with`` block. Any thread, any number up to ``STORE_READERS``."""
+        return Reader(self._env, self._databases)
+
+    def write(self) -> AbstractContextManager[Writer]:
+        """The write transaction, for one ``with`` block in one thread; others wait for it.
+
+        Left cleanly, it is committed and on the disk; left by an exception, nothing of it remains. Raises
+        :class:`Overloaded` ``no-space``, then nothing was changed, or :class:`StoreFailed`.
+        """
+        return Writer(self, self._env, self._databases)
+
+    def free_bytes(self) -> int:
+        """Room left: that of the file system or that of the map, whichever is less. Pages LMDB can reuse are extra."""
+        try:
+            disk = os.statvfs(self.path)
+            info = self._env.info()
+        except (lmdb.Error, OSError) as error:
+            raise StoreFailed("store-failed", f"{self.path}: {error}") from error
+        return min(disk.f_bavail * disk.f_frsize, info["map_size"] - (info["last_pgno"] + 1) * self._page_bytes)
+
+    def close(self) -> None:
+        """Give up the environment. Readers that are still open become useless; a writer is waited for."""
+        self._env.close()
+
+    def require_room(self) -> None:
+        """Raises ``no-space`` while there is less room than the reserve."""
+        free = self.free_bytes()
+        if free < self._free_reserve_bytes:
+            raise Overloaded("no-space", f"{free} bytes free where {self._free_reserve_bytes} are kept in reserve")
+
+    def require_sound(self) -> None:
+        """Raises ``store-failed`` once a commit has failed."""
+        if self._failure is not None:
+            raise StoreFailed("store-failed", f"an earlier commit failed: {self._failure}")
+
+    def commit(self, txn: lmdb.Transaction[bytes]) -> None:
+        """Commit ``txn`` durably, or raise and leave the last commit as it was."""
+        try:
+            txn.commit()
+        except lmdb.Error as error:
+            refusal = _failure(error)
+            if isinstance(refusal, Overloaded) and self._accepts_writes():
+                raise refusal from error
+            self._failure = str(error)
+            raise StoreFailed("store-failed", self._failure) from error
+
+    def _accepts_writes(self) -> bool:
+        """Whether LMDB goes on after a failed commit, which it does not if it was writing the meta page."""
+        try:
+            self._env.begin(write=True).abort()
+        except lmdb.Error:
+            return False
+        return True
+
+
+class Reader:
+    """A snapshot. Values are copies and outlive it; iterators do not."""
+
+    __slots__ = ("_databases", "_env", "_txn")
+
+    _txn: lmdb.Transaction[bytes]
+
+    def __init__(self, env: lmdb.Environment, databases: dict[str, Any]) -> None:
+        self._env = env
+        self._databases = databases
+
+    def __enter__(self) -> Self:
+        try:
+            self._txn = self._env.begin()
+        except lmdb.ReadersFullError as error:
+            raise Overloaded("overloaded", str(error)) from error
+        except lmdb.Error as error:
+            raise _failure(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end().abort()
+
+    def _end(self) -> lmdb.Transaction[bytes]:
+        """Let go of the transaction: py-lmdb keeps its slot in the reader table for as long as the object lives."""
+        txn = self._txn
+        del self._txn
+        return txn
+
+    def get(self, db: str, key: bytes) -> bytes | None:
+        """The value of ``key``, which is not empty."""
+        try:
+            return self._txn.get(key, db=self._databases[db])
+        except lmdb.Error as error:
+            raise _failure(error) from error
+
+    def contains(self, db: str, key: bytes) -> bool:
+        """Whether ``key`` is there, without copying its value."""
+        try:
+            return self._txn.cursor(self._databases[db]).set_key(key)
+        except lmdb.Error as error:
+            raise _failure(error) from error
+
+    def range(
+        self, db: str, start: bytes, stop: bytes | None = None, *, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values with ``start`` ≤ key < ``stop`` in bytewise order, or ``reverse``, at most ``limit`` of them.
+
+        An empty ``start`` and a ``stop`` of None are the ends. A writer must not change ``db`` while it iterates.
+        """
+        try:
+            cursor = self._txn.cursor(self._databases[db])
+            if not (_seek_last(cursor, stop) if reverse else cursor.set_range(start)):
+                return
+            for count, (key, value) in enumerate(cursor.iterprev() if reverse else cursor.iternext()):
+                if count == limit or (key < start if reverse else stop is not None and key >= stop):
+                    return
+                yield key, value
+        except lmdb.Error as error:
+            raise _failure(error) from error
+
+    def last(self, db: str, prefix: bytes) -> tuple[bytes, bytes] | None:
+        """The greatest key that starts with ``prefix``, and its value."""
+        return next(self.range(db, prefix, after_prefix(prefix), reverse=True), None)
+
+    def count(self, db: str) -> int:
+        """How many keys ``db`` holds."""
+        try:
+            return self._txn.stat(self._databases[db])["entries"]
+        except lmdb.Error as error:
+            raise _failure(error) from error
+
+
+class Writer(Reader):
+    """The write transaction. It reads what it has written. Bound to the thread that opened it."""
+
+    __slots__ = ("_environment", "_failed", "_thread")
+
+    def __init__(self, environment: Environment, env: lmdb.Environment, databases: dict[str, Any]) -> None:
+        super().__init__(env, databases)
+        self._environment = environment
+        self._failed: HoloError | None = None
+        self._thread = 0
+
+    def __enter__(self) -> Self:
+        self._environment.require_sound()
+        self._environment.require_room()
+        try:
+            self._txn = self._env.begin(write=True)
+        except lmdb.Error as error:
+            raise _failure(error) from error
+        self._thread = threading.get_ident()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._thread == threading.get_ident(), "a write transaction left by another thread"
+        txn = self._end()
+        if kind is not None or self._failed is not None:
+            txn.abort()
+            if kind is None and self._failed is not None:  # the caller swallowed the refusal of a put
+                raise self._failed
+            return
+        self._environment.commit(txn)
+
+    def put(self, db: str, key: bytes, value: bytes, *, overwrite: bool = True) -> bool:
+        """Set ``key`` to ``value``; False, and nothing changed, if it is there and ``overwrite`` is off."""
+        assert 0 < len(key) <= KEY_BYTES_MAX, f"key of {len(key)} bytes"
+        assert self._thread == threading.get_ident(), "a write transaction used by another thread"
+        try:
+            return self._txn.put(key, value, overwrite=overwrite, db=self._databases[db])
+        except lmdb.Error as error:
+            self._failed = _failure(error)
+            raise self._failed from error
+
+    def delete(self, db: str, key: bytes) -> bool:
+        """Remove ``key``; False if it was not there."""
+        assert self._thread == threading.get_ident(), "a write transaction used by another thread"
+        try:
+            return self._txn.delete(key, db=self._databases[db])
+        except lmdb.Error as error:
+            self._failed = _failure(error)
+            raise self._failed from error
+
+
+def after_prefix(prefix: bytes) -> bytes | None:
+    """The least key above every key that starts with ``prefix``; None where there is none."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes((head[-1] + 1,)) if head else None
+
+
+def _seek_last(cursor: lmdb.Cursor[bytes], stop: bytes | None) -> bool:
+    """Put ``cursor`` on the greatest key below ``stop``."""
+    if stop is not None and cursor.set_range(stop):
+        return cursor.prev()
+    return cursor.last()
+
+
+def _failure(error: lmdb.Error) -> HoloError:
+    if isinstance(error, lmdb.MapFullError) or error.code in _NO_ROOM:
+        return Overloaded("no-space", str(error))
+    if isinstance(error, lmdb.CorruptedError | lmdb.PageNotFoundError):
+        return StoreFailed("store-corrupt", str(error))
+    return StoreFailed("store-failed", str(error))
+
+
+def _opening_failure(path: Path, error: Exception) -> HoloError:
+    if isinstance(error, lmdb.VersionMismatchError | lmdb.NotFoundError):
+        return StoreFailed("store-version", f"{path}: {error}")
+    if isinstance(error, lmdb.InvalidError):
+        return StoreFailed("store-corrupt", f"{path}: {error}")
+    if isinstance(error, lmdb.Error):
+        return _failure(error)
+    return StoreFailed("store-failed", f"{path}: {error}")
+
+
+def _make_directory(path: Path) -> bool:
+    """Make ``path`` unless it is there; whether the store in it will be a new one."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return not (path / "data.mdb").exists()
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the names in ``path`` durable: a synced file whose name is lost is lost."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
