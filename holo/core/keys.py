@@ -1,8 +1,9 @@
 """Ed25519 keys and their names (spec section 1; RFC 8032; did:key for Ed25519).
 
 A *kid* is 34 bytes: the multicodec prefix 0xed 0x01 and the public key. In text it is a ``did:key:z6Mk…``.
-Verification is libsodium's: S < L, canonical A and R, neither of small order, and R compared byte for byte
-(cofactorless). Other libraries accept more; two peers that disagree here would disagree about state.
+Verification is that of libsodium's releases up to 1.0.22: S < L, canonical A and R, neither of small order, and R
+compared byte for byte (cofactorless). Other libraries, and libsodium's unreleased code, accept more; two peers that
+disagree here would disagree about state. The tests for keys hold signatures that tell these rules apart.
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ def verify(kid: Kid, message: bytes, signature: bytes) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def kid_of(data: bytes) -> Kid:
-    """The kid these bytes are. Raises ``key-invalid`` for another kind, length, or a key nothing can verify under."""
+    """The kid these bytes are.
+
+    Raises ``key-invalid`` for another kind or length, and for a point of small order or not canonically encoded.
+    Whether the point lies on the curve is left to :func:`verify`, so that reading a policy needs no curve arithmetic.
+    """
     if len(data) != _KID_BYTES or data[:2] != _KID_PREFIX:
         raise Rejected("key-invalid", f"{len(data)} bytes that start with {data[:2].hex() or 'nothing'}")
     if _small_order_or_not_canonical(data[2:]):
@@ -100,11 +105,13 @@ def parse_did(text: str) -> Kid:
 
 
 _P: Final = 2**255 - 19
-# y coordinates of the points of order 1, 2, 4 and 8 (RFC 7748 section 6.1 discusses why to refuse them).
-_ORDER_8_Y: Final = 2707385501144840649318225287225658788936804267575313519463743609750303021250
-_SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
+_ORDER_8_Y: Final = int.from_bytes(
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"
+)
+# The y coordinates of the eight points whose order divides 8: of order 1, 2, 4 (two points) and 8 (four points).
+_SMALL_ORDER_Y: Final = frozenset({1, _P - 1, 0, _ORDER_8_Y, _P - _ORDER_8_Y})
 
 
 def _small_order_or_not_canonical(point: bytes) -> bool:
-    y = int.from_bytes(point, "little") & ((1 << 255) - 1)
+    y = int.from_bytes(point, "little") & ((1 << 255) - 1)  # without the sign of x
     return y >= _P or y in _SMALL_ORDER_Y

@@ -69,7 +69,7 @@ def decoded_again_is_the_same(data: bytes) -> None:
     try:
         value = codec.decode(data, LIMIT_BYTES)
     except Rejected as refused:
-        code = refused.code
+        code: str | None = refused.code
     else:
         code = None
         assert codec.encode(value) == data
