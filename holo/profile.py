@@ -1,0 +1,251 @@
+"""Profiles: a node's settings, parsed and validated before anything is opened (interface, Profile).
+
+A role is on because its table is there. An unknown key is an error that names the nearest known one. Every setting has
+a default, so a profile says only what differs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from holo.core.cid import Cid
+from holo.core.errors import Rejected
+from holo.core.names import check_namespace
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Node(_Table):
+    """Labels, logging and how long a stop may take."""
+
+    site: str = ""
+    region: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "text", "json"] = "auto"
+    shutdown_grace_ms: Natural = 10_000
+
+
+class Store(_Table):
+    """Room for the stores and how many heads stay readable."""
+
+    map_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 40
+    free_reserve_bytes: Natural = 1 << 30
+    keep_heads: Positive = 1000
+
+
+class Http(_Table):
+    """The listener."""
+
+    listen: str = "127.0.0.1:8420"
+    require: Literal["signer", "capability", "capability+mtls"] = "signer"
+    tls_cert: str = ""
+    tls_key: str = ""
+    allow_open_beyond_loopback: bool = False
+    hosts: tuple[str, ...] = ()
+    max_body_bytes: Positive = 8 << 20
+    max_connections: Positive = 4096
+    header_timeout_ms: Positive = 5000
+    idle_timeout_ms: Positive = 60_000
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port); port 0 takes any free one."""
+        host, _, port = self.listen.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the listener speaks TLS."""
+        return bool(self.tls_cert)
+
+
+class Anonymous(_Table):
+    """What callers without a capability may use."""
+
+    resolve_per_second: Natural = 0
+    denials_per_minute: Natural = 10
+
+
+class Limits(_Table):
+    """Limits by kind of caller."""
+
+    anonymous: Anonymous = Anonymous()
+
+
+class Registry(_Table):
+    """The registry role: which namespaces are hosted and how often heads are signed."""
+
+    admit: Literal["open", "pinned"] = "open"
+    namespaces: dict[str, str] = {}
+    head_interval_ms: Positive = 1000
+    head_changes: Positive = 100
+    head_idle_ms: Positive = 60_000
+
+    @property
+    def pinned(self) -> dict[str, Cid]:
+        """Name → genesis of the namespaces listed."""
+        return {name: Cid.parse(genesis) for name, genesis in self.namespaces.items()}
+
+
+class Roles(_Table):
+    """The roles that are on."""
+
+    registry: Registry | None = None
+
+
+class Profile(_Table):
+    """A whole profile. ``name`` is what it was loaded as."""
+
+    v: Literal[1]
+    node: Node = Node()
+    store: Store = Store()
+    http: Http = Http()
+    limits: Limits = Limits()
+    roles: Roles = Roles()
+    name: str = ""
+
+    @property
+    def role_names(self) -> list[str]:
+        """The roles that are on, in order."""
+        return [name for name in self.roles.__struct_fields__ if getattr(self.roles, name) is not None]
+
+
+SHIPPED: Final = ("minimal-peer",)
+
+
+def load_profile(name_or_path: str, settings: list[str] | None = None) -> Profile:
+    """The profile of that name (one of those shipped) or in that file, with ``KEY=VALUE`` settings over it.
+
+    A key is dotted, as in ``http.listen``; a value is TOML, or text where it is not. Raises ``profile-invalid``.
+    """
+    text, name = _read(name_or_path)
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Rejected("profile-invalid", f"{name_or_path}: {error}") from None
+    for setting in settings or []:
+        _apply(tables, setting)
+    return parse_profile(tables, name)
+
+
+def parse_profile(tables: dict[str, Any], name: str = "") -> Profile:
+    """The profile these tables are. Raises ``profile-invalid`` naming the key, ``unsafe-listen``."""
+    if "name" in tables:
+        raise Rejected("profile-invalid", "unknown key name")
+    _check_known(tables, Profile, "")
+    try:
+        profile = msgspec.convert({**tables, "name": name}, Profile)
+    except msgspec.ValidationError as error:
+        raise Rejected("profile-invalid", str(error).replace("`$.", "`")) from None
+    _check(profile)
+    return profile
+
+
+def check_listen(http: Http) -> None:
+    """Raises ``unsafe-listen`` for a listener beyond loopback that is plain or open, unless it is told in so many words."""
+    if is_loopback(http.address[0]) or http.allow_open_beyond_loopback:
+        return
+    if not http.tls:
+        raise Rejected("unsafe-listen", f"{http.listen} is beyond loopback and has no TLS")
+    if http.require == "signer":
+        raise Rejected("unsafe-listen", f'{http.listen} is beyond loopback and require = "signer" lets any signer write')
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check(profile: Profile) -> None:
+    http = profile.http
+    host, _, port = http.listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise Rejected("profile-invalid", f"http.listen {http.listen!r} is not HOST:PORT")
+    if bool(http.tls_cert) != bool(http.tls_key):
+        raise Rejected("profile-invalid", "http.tls_cert and http.tls_key go together")
+    if http.require != "signer" and profile.roles.registry is not None and not http.tls and not is_loopback(http.address[0]):
+        raise Rejected("unsafe-listen", f"{http.listen} is beyond loopback and has no TLS")
+    check_listen(http)
+    if profile.roles.registry is not None:
+        for name, genesis in profile.roles.registry.namespaces.items():
+            try:
+                check_namespace(name)
+                Cid.parse(genesis)
+            except Rejected as error:
+                raise Rejected("profile-invalid", f"roles.registry.namespaces.{name}: {error.detail}") from None
+
+
+def _check_known(tables: dict[str, Any], table: type[msgspec.Struct], at: str) -> None:
+    """Unknown keys first, with the nearest known one: the commonest mistake deserves the best message."""
+    known = {field.name: field.type for field in msgspec.structs.fields(table) if field.name != "name"}
+    for key, value in tables.items():
+        place = f"{at}{key}"
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, 0.5)
+            hint = f"; did you mean {at}{near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
+            raise Rejected("profile-invalid", f"unknown key {place}{hint}", subject=place)
+        below = _struct_of(known[key])
+        if below is not None:
+            if not isinstance(value, dict):
+                raise Rejected("profile-invalid", f"{place} is a table", subject=place)
+            _check_known(value, below, place + ".")
+
+
+def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
+    for option in getattr(kind, "__args__", (kind,)):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return option
+    return None
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    if name_or_path in SHIPPED:
+        return _shipped(name_or_path), name_or_path
+    path = Path(name_or_path)
+    if not path.is_file():
+        near = difflib.get_close_matches(name_or_path, SHIPPED, 1, 0.5)
+        hint = f"; did you mean {near[0]}?" if near else f"; shipped: {', '.join(SHIPPED)}"
+        raise Rejected("profile-invalid", f"no profile or file {name_or_path!r}{hint}", subject=name_or_path)
+    return path.read_text(encoding="utf-8"), path.stem
+
+
+def _shipped(name: str) -> str:
+    """The text of a shipped profile: beside the package once installed, at the top of a checkout."""
+    packaged = files("holo") / "profiles" / f"{name}.toml"
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    return (Path(__file__).parent.parent / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _apply(tables: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise Rejected("profile-invalid", f"{setting!r} is not KEY=VALUE")
+    try:
+        value = tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.split(".")
+    table = tables
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise Rejected("profile-invalid", f"{key}: {part} is not a table", subject=key)
+    table[last] = value
