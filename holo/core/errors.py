@@ -15,7 +15,8 @@ class HoloError(Exception):
 
     ``code`` is a key of :data:`CODES`; ``detail`` says what was seen and what was expected; ``subject`` is the
     name or id the error is about, if there is one; ``at`` is where in the input it was found, such as
-    ``payload.signers[2].key`` or ``record[1]``.
+    ``payload.signers[2].key`` or ``record[1]``. ``denial`` is the id and envelope of the receipt a node logged for the
+    refusal, if it did.
     """
 
     status: int = 500
@@ -27,6 +28,7 @@ class HoloError(Exception):
         self.detail = detail
         self.subject = subject
         self.at = at
+        self.denial: tuple[str, bytes] | None = None
 
     @property
     def title(self) -> str:
@@ -237,6 +239,12 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "Use relative paths without `..`, links or control characters",
     ),
     "manifest-invalid": (422, "The manifest does not describe its content", "Build it again with `holo put`"),
+    "pack-invalid": (422, "The pack is not of the one shape its entries allow", "Build it again with `holo put`"),
+    "ignore-invalid": (422, "A .holoignore that cannot be followed", "Use *, **, ?, [a-z], a leading ! or / and a final /, nothing else"),
+    "file-changed": (409, "A file changed while it was being read", "Stop whatever writes to it, then try again"),
+    "file-unreadable": (403, "A file cannot be read", "Correct its permissions, or leave it out with .holoignore"),
+    "path-exists": (409, "Something else is already there", "Name another destination, or remove what is there"),
+    "path-unwritable": (403, "The destination cannot be written", "Correct its permissions, or name another destination"),
     # requests
     "request-invalid": (400, "The request cannot be understood", "See /openapi.json for its parameters"),
     "parameter-unknown": (400, "A parameter this resource does not have", "Remove the parameter named in detail"),
@@ -287,6 +295,7 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "Others on this machine can reach what a home keeps secret",
         "Give the home to yourself alone: chmod -R go= and the path",
     ),
+    "file-failed": (500, "A file could not be read or written", "See detail for what the system said"),
     # operator
     "usage": (400, "The command line cannot be understood", "Read `holo VERB --help`"),
     "profile-invalid": (400, "The profile has an unknown or wrong setting", "Correct the key named in detail"),
@@ -295,9 +304,11 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "Beyond loopback a node needs TLS and closed writes",
         "Set http.tls_cert and http.require, or allow_open_beyond_loopback",
     ),
+    "label-invalid": (400, "Not a name a home can give to a key or a node", "Use lower-case letters, digits and . _ -"),
     "key-unknown": (404, "No such key in this home", "`holo keys list` shows the keys here"),
     "key-exists": (409, "A key of that name is already here", "Choose another name"),
     "key-locked": (403, "The key's passphrase is wrong or missing", "Give it when asked, or in HOLO_PASSPHRASE"),
+    "reply-invalid": (502, "What answered is no holo node, or one too new", "Check the URL and the node's version"),
     "unreachable": (503, "The node cannot be reached", "Check the URL and that the node is running"),
     "internal": (500, "A fault in holo itself", "Report it with the log line of the same time"),
 }
