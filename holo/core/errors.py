@@ -262,6 +262,7 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "Use application/json or application/cose",
     ),
     "not-acceptable": (406, "No representation of the kind asked for", "Accept application/json"),
+    "request-timeout": (408, "The request did not arrive in time", "Send it again, faster or in smaller parts"),
     "host-not-allowed": (421, "The Host header names no address of this node", "Use the URL the node printed"),
     "atomic-failed": (
         409,
@@ -303,6 +304,11 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         400,
         "Beyond loopback a node needs TLS and closed writes",
         "Set http.tls_cert and http.require, or allow_open_beyond_loopback",
+    ),
+    "listen-failed": (
+        503,
+        "The address cannot be listened on",
+        "Choose another http.listen, or stop what listens there",
     ),
     "label-invalid": (400, "Not a name a home can give to a key or a node", "Use lower-case letters, digits and . _ -"),
     "key-unknown": (404, "No such key in this home", "`holo keys list` shows the keys here"),

@@ -73,7 +73,7 @@ class Keyring:
         raise Missing("key-unknown", f"{name} is not in {self._home.keys}", subject=name)
 
     def add(self, name: str, key: SigningKey, passphrase: str | None = None) -> StoredKey:
-        """Store ``key`` under a new name. Raises ``key-exists`` or ``name-invalid``; never replaces a file."""
+        """Store ``key`` under a new name. Raises ``key-exists`` or ``label-invalid``; never replaces a file."""
         check_key_name(name)
         for stored in self.entries():
             if stored.kid == key.kid:
@@ -128,28 +128,23 @@ def own_kid(home: Home, role: str) -> Kid | None:
     return _describe(path).kid if path.exists() else None
 
 
-def parse_seed(text: str) -> SigningKey:
-    """The key whose seed ``text`` writes in base64url, as a key file does. Raises ``key-invalid``."""
-    return SigningKey(_unbase64(text, 32))
-
-
-def seed_text(key: SigningKey) -> str:
-    """The seed of a key as base64url: the secret itself."""
-    return _base64(key.seed)
+def describe_file(path: Path) -> StoredKey:
+    """What a key file anywhere says it holds; its name is the file's. Raises ``key-unknown`` or ``key-invalid``."""
+    return _describe(path)
 
 
 def check_key_name(name: str) -> None:
-    """Raises ``name-invalid`` for a name no key file can have, or one kept for a node's own keys."""
+    """Raises ``label-invalid`` for a name no key file can have, or one kept for a node's own keys."""
     if not _NAME.fullmatch(name):
-        raise Rejected("name-invalid", f"key name {name!r}: use a-z 0-9 . _ -", subject=name)
+        raise Rejected("label-invalid", f"key name {name!r}", subject=name)
     if name in (NODE, OPERATOR):
-        raise Rejected("name-invalid", f"{name!r} is the name of a node's own key", subject=name)
+        raise Rejected("label-invalid", f"{name!r} is the name of a node's own key", subject=name)
 
 
 def _encode(key: SigningKey, passphrase: str | None) -> bytes:
     fields: dict[str, Any] = {"v": 1, "key": keys.did_of(key.kid)}
     if passphrase is None:
-        fields["seed"] = seed_text(key)
+        fields["seed"] = _base64(key.seed)
     else:
         salt = os.urandom(nacl.pwhash.argon2id.SALTBYTES)
         box = nacl.secret.SecretBox(_stretch(passphrase, salt, _OPSLIMIT, _MEMLIMIT_BYTES)).encrypt(key.seed)

@@ -20,7 +20,7 @@ from holo.core.errors import HoloError, Missing, Rejected
 from holo.core.keys import Kid
 from holo.store.home import Home, read_small, write_atomically
 
-_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _kid(path: Path, label: str, did: Any) -> Kid:
 
 def _check_label(label: str) -> None:
     if not _LABEL.fullmatch(label):
-        raise Rejected("name-invalid", f"label {label!r}: use letters, digits, . _ -", subject=label)
+        raise Rejected("label-invalid", f"label {label!r}", subject=label)
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The ``holo`` command: one module per noun, each imported only when its verb is used."""

@@ -1,0 +1,131 @@
+"""The resources of a node as typed calls: one method a resource, the reply types those of :mod:`holo.http.types`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeVar, cast
+
+from holo.client.connection import Connection
+from holo.core import keys, limits
+from holo.core.cid import Cid
+from holo.core.errors import HoloError
+from holo.core.keys import Kid
+from holo.http import types
+from holo.http.base64url import encode_base64url
+
+_ItemT_co = TypeVar("_ItemT_co", covariant=True)
+_T = TypeVar("_T")
+
+
+class _Page(Protocol[_ItemT_co]):
+    @property
+    def items(self) -> Sequence[_ItemT_co]: ...
+    @property
+    def next(self) -> str | None: ...
+
+
+WAIT_S: Final = 5
+
+
+class Client:
+    """A node's resources. Every method raises what :meth:`Connection.request` raises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._about: types.NodeReply | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the node in use is reached."""
+        return self._connection.endpoint.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    # --- the node
+
+    def node(self) -> types.NodeReply:
+        """Who the node is and where it stands, asked afresh."""
+        about = self._get("/v1/node", types.NodeReply)
+        expected = self._connection.endpoint.node
+        if expected is not None and about.node != keys.did_of(expected):
+            raise HoloError(
+                "anchor-missing", f"{self.url} is {about.node}, not {keys.did_of(expected)}", subject=self.url
+            )
+        self._about = about
+        return about
+
+    def kid(self) -> Kid:
+        """The node's key: what it says, which must be what is known of it where anything is."""
+        return keys.parse_did((self._about or self.node()).node)
+
+    # --- namespaces
+
+    def namespaces(self, prefix: str | None = None) -> Iterator[types.NamespaceItem]:
+        """Every hosted namespace."""
+        return self._pages("/v1/namespaces", types.NamespacesPage, {"prefix": prefix})
+
+    def policy(self, ns: str, seq: int | None = None) -> types.PolicyReply:
+        """The policy in effect, or that of a seq."""
+        return self._get(f"/v1/namespaces/{ns}/policy", types.PolicyReply, {"seq": seq})
+
+    def post_policy(
+        self, ns: str | None, envelopes: Sequence[bytes], nodes: Sequence[bytes] = ()
+    ) -> types.PolicyPosted:
+        """Send a policy with all its endorsements; ``ns`` None sends a genesis."""
+        path = f"/v1/namespaces/{ns}/policy" if ns is not None else "/v1/namespaces"
+        body: dict[str, object] = {"policy_cose": [encode_base64url(item) for item in envelopes]}
+        if nodes:
+            body["nodes"] = [encode_base64url(node) for node in nodes]
+        return self._connection.request("POST", path, None, body).read(types.PolicyPosted)
+
+    # --- names
+
+    def bindings(self, ns: str, *, name: str | None = None, state: str | None = None) -> Iterator[types.BindingItem]:
+        """The bindings of a namespace, or those of one name (``ns/handle:tag``)."""
+        return self._pages(f"/v1/namespaces/{ns}/bindings", types.BindingsPage, {"handle": name, "state": state})
+
+    def history(self, ns: str, name: str) -> Iterator[types.BindingItem]:
+        """Every known revision of a name, newest first."""
+        return self._pages(f"/v1/namespaces/{ns}/history", types.BindingsPage, {"handle": name})
+
+    def post_record(self, ns: str, envelopes: Sequence[bytes], *, wait_s: int = 0) -> types.BindingPosted:
+        """Send one record; with ``wait_s`` the answer may come with the head that cites it."""
+        body = {"records": [[encode_base64url(item) for item in envelopes]]}
+        headers = {"prefer": f"wait={wait_s}"} if wait_s else {}
+        reply = self._connection.request("POST", f"/v1/namespaces/{ns}/bindings", None, body, headers=headers)
+        return reply.read(types.BindingPosted)
+
+    def resolve(self, name: str, policy_ref: Cid | None = None) -> types.Resolved:
+        """The decision about a name."""
+        return self._get("/v1/resolve", types.Resolved, _resolve_params(name, policy_ref))
+
+    def resolve_with_receipt(self, name: str, policy_ref: Cid | None = None) -> types.ResolvedWithReceipt:
+        """The decision, its receipt and the bundle with which a stranger can make it again."""
+        params = {**_resolve_params(name, policy_ref), "receipt": "1"}
+        return self._get("/v1/resolve", types.ResolvedWithReceipt, params)
+
+    # --- shared
+
+    def _get(self, path: str, type: type[_T], params: Mapping[str, str | int | None] | None = None) -> _T:
+        return self._connection.request("GET", path, params).read(type)
+
+    def _pages(self, path: str, page_type: type[_Page[_T]], params: Mapping[str, str | int | None]) -> Iterator[_T]:
+        cursor: str | None = None
+        while True:
+            asked = {**params, "limit": limits.LIST_LIMIT_MAX, "cursor": cursor}
+            page = cast(_Page[_T], self._get(path, cast(type, page_type), asked))
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
+
+
+def _resolve_params(name: str, policy_ref: Cid | None) -> dict[str, str | int | None]:
+    return {"handle": name, "policyRef": None if policy_ref is None else str(policy_ref)}
