@@ -44,6 +44,10 @@ class Fields:
         """Whether the field is there."""
         return name in self._value
 
+    def null(self, name: str) -> bool:
+        """Whether the field is null."""
+        return self._value[name] is None
+
     def text(self, name: str, limit_bytes: int) -> str:
         """A text of at most ``limit_bytes`` UTF-8 bytes."""
         value = self._value[name]

@@ -61,8 +61,10 @@ AGREEING_NODES: Final = 64
 # receipts
 NONCE_BYTES: Final = 16
 CODE_BYTES: Final = 64
-RULE_BYTES: Final = 256
-NODES_PER_BUNDLE: Final = 65_536
+
+# bundles (of each kind of thing in one)
+BUNDLE_RECEIPTS: Final = 4096
+BUNDLE_ITEMS: Final = 65_536
 
 # tree
 LEAF_KEYS: Final = 64
