@@ -64,8 +64,6 @@ class Partial:
 
     id: Cid
     rev: int
-    policy: Cid
-    position: int
 
 
 State = Literal["settled", "forked", "held"]

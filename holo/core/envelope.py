@@ -131,6 +131,8 @@ def open_record(envelopes: Sequence[bytes], type: str, limit_bytes: int) -> Reco
                 raise Rejected("signature-invalid", f"by {keys.did_of(kid)}")
         except Rejected as error:
             error.at = error.at or f"record[{index}]"
+            if statement is not None:
+                error.proven, error.statement = tuple(sorted(endorsements)), statement.id
             raise
         endorsements.setdefault(kid, signature)
     assert statement is not None

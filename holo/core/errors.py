@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from holo.core.limits import ERROR_TEXT_CHARS
+
 
 class HoloError(Exception):
     """Base of everything holo raises on purpose.
@@ -16,18 +18,16 @@ class HoloError(Exception):
     ``code`` is a key of :data:`CODES`; ``detail`` says what was seen and what was expected; ``subject`` is the
     name or id the error is about, if there is one; ``at`` is where in the input it was found, such as
     ``payload.signers[2].key`` or ``record[1]``. ``denial`` is the id and envelope of the receipt a node logged for the
-    refusal, if it did.
+    refusal, if it did. The texts may quote hostile input: they are cut to length and what cannot be printed is escaped.
     """
-
-    status: int = 500
 
     def __init__(self, code: str, detail: str = "", *, subject: str | None = None, at: str | None = None) -> None:
         assert code in CODES, f"unlisted error code {code!r}"
-        super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
-        self.detail = detail
-        self.subject = subject
-        self.at = at
+        self.detail = _harmless(detail)
+        self.subject = None if subject is None else _harmless(subject)
+        self.at = None if at is None else _harmless(at)
+        super().__init__(f"{code}: {self.detail}" if detail else code)
         self.denial: tuple[str, bytes] | None = None
 
     @property
@@ -47,7 +47,14 @@ class HoloError(Exception):
 
 
 class Rejected(HoloError):
-    """The input is at fault. Nothing was changed."""
+    """The input is at fault. Nothing was changed.
+
+    ``proven`` holds the kids whose signature over ``statement`` (a statement id) was verified before the refusal: only
+    a proven key earns a denial receipt.
+    """
+
+    proven: tuple[bytes, ...] = ()
+    statement: bytes | None = None
 
 
 class Conflict(Rejected):
@@ -80,6 +87,14 @@ class Misbehaviour(HoloError):
 
 class StoreFailed(HoloError):
     """The store could not do what it promised. The node stops rather than guess."""
+
+
+def _harmless(text: str) -> str:
+    """``text`` as a terminal, a log line and UTF-8 can bear it."""
+    shown = text[:ERROR_TEXT_CHARS]
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+    return shown if len(shown) <= ERROR_TEXT_CHARS >= len(text) else shown[: ERROR_TEXT_CHARS - 1] + "…"
 
 
 # code: (HTTP status, title, fix)
@@ -240,11 +255,15 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
     ),
     "manifest-invalid": (422, "The manifest does not describe its content", "Build it again with `holo put`"),
     "pack-invalid": (422, "The pack is not of the one shape its entries allow", "Build it again with `holo put`"),
-    "ignore-invalid": (422, "A .holoignore that cannot be followed", "Use *, **, ?, [a-z], a leading ! or / and a final /, nothing else"),
+    "ignore-invalid": (
+        422,
+        "A .holoignore that cannot be followed",
+        "Use *, **, ?, [a-z], a leading ! or / and a final /, nothing else",
+    ),
     "file-changed": (409, "A file changed while it was being read", "Stop whatever writes to it, then try again"),
     "file-unreadable": (403, "A file cannot be read", "Correct its permissions, or leave it out with .holoignore"),
     "path-exists": (409, "Something else is already there", "Name another destination, or remove what is there"),
-    "path-unwritable": (403, "The destination cannot be written", "Correct its permissions, or name another destination"),
+    "path-unwritable": (403, "The destination cannot be written", "Correct its permissions, or name another place"),
     # requests
     "request-invalid": (400, "The request cannot be understood", "See /openapi.json for its parameters"),
     "parameter-unknown": (400, "A parameter this resource does not have", "Remove the parameter named in detail"),

@@ -11,6 +11,9 @@ from typing import Final
 INT_MAX: Final = 2**53 - 1
 DEPTH_MAX: Final = 64
 
+# errors
+ERROR_TEXT_CHARS: Final = 1000  # of detail, subject and at, each
+
 # envelopes and payloads (bytes of the encoded thing)
 ENVELOPE_OVERHEAD_BYTES: Final = 256
 BINDING_BYTES: Final = 16 * 1024

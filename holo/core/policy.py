@@ -78,6 +78,10 @@ class Policy:
         """How many endorsements a binding of ``tag`` needs: the highest that matches, or 1."""
         return max((entry.count for entry in self.thresholds if _any_matches(entry.tags, tag)), default=1)
 
+    def position_of(self, kid: Kid) -> int | None:
+        """Where a key stands in ``signers``."""
+        return self._positions.get(kid)
+
     def positions(self, endorsers: Iterable[Kid], handle: str, tag: str) -> tuple[int, ...]:
         """Ascending positions in ``signers`` of those endorsers that may write ``handle:tag``."""
         found = (self._positions.get(kid) for kid in endorsers)

@@ -1,0 +1,312 @@
+"""The registry role: the one door for records, and the heads over them (architecture: one door).
+
+Owns the write side of the store. Callers hand records to :meth:`Registry.admit`; one task drains the queue, commits a
+batch in a worker thread in one durable transaction, and only then answers every caller. The same task signs heads: a
+second after the first change, or at once after enough of them, and now and then when idle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+import trio
+
+from holo.core import limits
+from holo.core.binding import open_binding
+from holo.core.cid import Cid
+from holo.core.errors import HoloError, Overloaded, Rejected
+from holo.core.keys import Kid
+from holo.core.policy import open_policy
+from holo.profile import Anonymous
+from holo.profile import Registry as Settings
+from holo.store.ledger import BindingSubmission, Outcome, PolicySubmission, Submission
+from holo.store.store import Denial, Head, Request, Result, Store, denials_of
+from holo.store.view import View
+
+_log = structlog.get_logger("holo.registry")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record as it came: its envelopes, unverified. ``nodes`` are tree nodes of a policy's seal."""
+
+    kind: Literal["binding", "policy"]
+    envelopes: Sequence[bytes]
+    compare_and_swap: bool = False
+    nodes: Sequence[bytes] = ()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: Request
+    done: trio.Event
+    results: list[Result] | None = None
+    error: HoloError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the store has come: the number of the log, its size, and how many heads were signed."""
+
+    log: int
+    size: int
+    heads: int
+
+
+class Registry:
+    """The owner of the store's write side. Start it with :meth:`run`; until then it answers reads only."""
+
+    def __init__(self, store: Store, settings: Settings, anonymous: Anonymous, clock_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock_ms = clock_ms
+        self._denials = _Allowance(anonymous.denials_per_minute)
+        self._send, self._receive = trio.open_memory_channel[_Waiting](limits.WRITE_QUEUE)
+        self._changed = trio.Event()
+        self._head: Head | None = None
+        self.mark = self._read_mark()
+        self.refused: Counter[str] = Counter()
+        self.admitted: Counter[str] = Counter()
+
+    @property
+    def node(self) -> Kid:
+        """The node's kid."""
+        return self._store.key.kid
+
+    def view(self) -> AbstractContextManager[View]:
+        """One consistent snapshot, for the length of the block."""
+        return self._store.view()
+
+    async def admit(self, records: Sequence[Incoming], *, atomic: bool = False) -> list[Result]:
+        """What became of each record: its :class:`Outcome`, durable and with its receipt, or the error it was refused by.
+
+        Raises ``overloaded`` where the queue is full, ``no-space`` or ``store-failed``; then nothing was changed.
+        """
+        opened: list[Submission | Rejected] = []
+        for record in records:
+            opened.append(_open(record))
+            await trio.lowlevel.checkpoint()
+        refused = [item for item in opened if isinstance(item, Rejected)]
+        await self._deny([denial for index, item in enumerate(opened) for denial in _unproven(records[index], item)])
+        if atomic and refused:
+            others = Rejected("atomic-failed", f"another record was refused: {refused[0].code}")
+            results: list[Result] = [item if isinstance(item, Rejected) else others for item in opened]
+        else:
+            submissions = [item for item in opened if not isinstance(item, Rejected)]
+            done = iter(await self._submit(Request(submissions, atomic)) if submissions else [])
+            results = [item if isinstance(item, Rejected) else next(done) for item in opened]
+        for result in results:
+            if isinstance(result, HoloError):
+                self.refused[result.code] += 1
+            else:
+                self.admitted[result.state] += 1
+        return results
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the write side until cancelled. What was taken from the queue is finished and answered first."""
+        dirty_since = self._dirty_since()
+        if self.mark.heads == 0:
+            await self._sign_head()
+        last_head = trio.current_time()
+        task_status.started()
+        while True:
+            due = self._due(dirty_since, last_head)
+            batch = await self._next_batch(due)
+            with trio.CancelScope(shield=True):
+                if batch:
+                    await self._commit(batch)
+                    if dirty_since is None and self._unsigned():
+                        dirty_since = trio.current_time()
+                if self._head_is_due(dirty_since, last_head):
+                    await self._sign_head()
+                    dirty_since, last_head = None, trio.current_time()
+
+    async def sign_head(self) -> Head:
+        """Sign a head now, as the running owner; for shutdown and for programs that embed a node."""
+        with trio.CancelScope(shield=True):
+            return await self._sign_head()
+
+    async def changed_from(self, mark: Mark) -> Mark:
+        """Wait until the store is past ``mark``; returns where it is."""
+        while self.mark == mark:
+            await self._changed.wait()
+        return self.mark
+
+    async def head_covering(self, seq: int, log: int, timeout_s: float) -> bool:
+        """Wait at most ``timeout_s`` for a head whose log covers entry ``seq``; whether there is one."""
+        with trio.move_on_after(timeout_s):
+            while True:
+                mark = self.mark
+                with self.view() as view:
+                    state = view.log
+                if state.number != log or state.head_size > seq:
+                    return True
+                await self.changed_from(mark)
+        return False
+
+    # --- inside
+
+    async def _submit(self, request: Request) -> list[Result]:
+        waiting = _Waiting(request, trio.Event())
+        try:
+            self._send.send_nowait(waiting)
+        except trio.WouldBlock:
+            raise Overloaded("overloaded", f"{limits.WRITE_QUEUE} writes are waiting") from None
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            raise Overloaded("stopping", "the node is stopping") from None
+        await waiting.done.wait()
+        if waiting.error is not None:
+            raise waiting.error
+        assert waiting.results is not None
+        await self._deny(denials_of(request, waiting.results))
+        return waiting.results
+
+    async def _deny(self, denials: Sequence[Denial]) -> None:
+        """Log refusals of proven keys as far as the allowance goes; the others are counted only."""
+        logged = [item for item in denials if self._denials.take(trio.current_time())]
+        if not logged:
+            return
+        try:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._store.log_denials, logged)
+        except Overloaded:
+            return  # no room: the refusal stands without its receipt
+        self._advance()
+
+    async def _next_batch(self, due: float) -> list[_Waiting]:
+        """What is queued, once anything is; nothing once ``due`` has come."""
+        batch: list[_Waiting] = []
+        with trio.move_on_at(due):
+            batch.append(await self._receive.receive())
+        while batch and len(batch) < limits.WRITE_QUEUE:
+            try:
+                batch.append(self._receive.receive_nowait())
+            except trio.WouldBlock:
+                break
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        """Commit a batch durably, then answer everybody in it. A failed store ends the task, and with it the node."""
+        try:
+            results = await trio.to_thread.run_sync(self._store.commit, [item.request for item in batch])
+        except HoloError as error:
+            self._answer(batch, error)
+            if not isinstance(error, Overloaded):
+                raise
+            return
+        except BaseException:
+            self._answer(batch, HoloError("internal", "the commit failed"))
+            raise
+        self._advance()
+        for item, result in zip(batch, results, strict=True):
+            item.results = result
+            item.done.set()
+
+    @staticmethod
+    def _answer(batch: list[_Waiting], error: HoloError) -> None:
+        for item in batch:
+            item.error = error
+            item.done.set()
+
+    async def _sign_head(self) -> Head:
+        try:
+            head = await trio.to_thread.run_sync(self._store.make_head)
+        except Overloaded as error:
+            _log.warning("head not signed", code=error.code, detail=error.detail)
+            raise
+        self._head = head
+        self._advance()
+        _log.debug("head", seq=head.statement.value["seq"], catalog=str(head.statement.value["catalog"]))
+        return head
+
+    def _advance(self) -> None:
+        """Tell everyone who waits that the store has moved."""
+        mark = self._read_mark()
+        if mark != self.mark:
+            self.mark = mark
+            self._changed.set()
+            self._changed = trio.Event()
+
+    def _read_mark(self) -> Mark:
+        with self._store.view() as view:
+            state = view.log
+        return Mark(state.number, state.size, state.heads)
+
+    def _unsigned(self) -> int:
+        with self._store.view() as view:
+            state = view.log
+            return state.size - state.head_size
+
+    def _dirty_since(self) -> float | None:
+        return trio.current_time() if self._unsigned() else None
+
+    def _due(self, dirty_since: float | None, last_head: float) -> float:
+        idle = last_head + self._settings.head_idle_ms / 1000
+        if dirty_since is None:
+            return idle
+        return min(dirty_since + self._settings.head_interval_ms / 1000, idle)
+
+    def _head_is_due(self, dirty_since: float | None, last_head: float) -> bool:
+        if trio.current_time() >= self._due(dirty_since, last_head):
+            return True
+        return dirty_since is not None and self._unsigned() >= self._settings.head_changes
+
+
+class _Allowance:
+    """So many per minute, refilled evenly; at most a minute's worth is saved up."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._left = float(per_minute)
+        self._at = -math.inf
+
+    def take(self, now: float) -> bool:
+        """Use one up, if there is one."""
+        if self._at > -math.inf:
+            self._left = min(self._per_minute, self._left + (now - self._at) * self._per_minute / 60)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def _open(record: Incoming) -> Submission | Rejected:
+    """The verified submission, or why it is none."""
+    envelopes = list(record.envelopes)
+    try:
+        if record.kind == "binding":
+            binding, opened = open_binding(envelopes)
+            return BindingSubmission(binding, opened, record.compare_and_swap)
+        policy, opened = open_policy(envelopes)
+        return PolicySubmission(policy, opened, tuple(record.nodes))
+    except Rejected as error:
+        return error
+
+
+def _unproven(record: Incoming, item: Submission | Rejected) -> list[Denial]:
+    """The denial of a record that could not be opened although some key's signature over it was proven."""
+    if not isinstance(item, Rejected) or not item.proven or item.statement is None:
+        return []
+    action: Literal["publish", "policy"] = "publish" if record.kind == "binding" else "policy"
+    return [Denial(action, Cid(item.statement), item, Kid(item.proven[0]))]
+
+
+@asynccontextmanager
+async def running_registry(registry: Registry) -> AsyncIterator[Registry]:
+    """Run a registry for the length of the block; a last head covers what was admitted."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(registry.run)
+        try:
+            yield registry
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+__all__ = ["Incoming", "Mark", "Outcome", "Registry", "running_registry"]

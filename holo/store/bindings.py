@@ -1,0 +1,203 @@
+"""Bindings in the store: what counts, what is current, what is pending (spec section 2).
+
+Owns the ``current``, ``history`` and ``boxes`` tables. A name's row in ``current`` always equals
+:func:`holo.core.binding.settle` of every stored statement that counts; it is kept by settling what was there with what
+arrives, and made anew from history where the chain in effect changed in a way that alters what counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from holo.core import binding as rules
+from holo.core import tree
+from holo.core.binding import Binding, Partial, Standing, settle, standing
+from holo.core.cid import Cid
+from holo.core.envelope import Record
+from holo.core.errors import Rejected
+from holo.core.limits import PENDING_PER_SIGNER
+from holo.store.policies import PolicyCache
+from holo.store.records import Boxed, NamespaceRow, Past, RecordsReader, RecordsWriter
+
+NotCounting = Literal["sealed-out", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What admitting a complete statement did. ``counts``: None, "sealed-out" or "waiting" where it does not count."""
+
+    new: bool
+    counts: NotCounting | None
+    before: tuple[Standing, ...]
+    after: tuple[Standing, ...]
+
+
+def admit_complete(
+    records: RecordsWriter,
+    cache: PolicyCache,
+    row: NamespaceRow,
+    binding: Binding,
+    positions: tuple[int, ...],
+    record: Record,
+) -> Change:
+    """Store a complete statement or its further endorsements, and settle its name again."""
+    ns, path = row.ns, binding.name.path
+    policy = cache.get(records, binding.policy)
+    had = records.endorsements(binding.id) if records.past(ns, path, binding.rev, binding.id) else None
+    kids = [policy.signers[at].key for at in positions]
+    new = [kid for kid in kids if had is None or kid not in had]
+    before = records.current(ns, path)
+    if had is None:
+        records.put_payload(binding.id, binding.statement.bytes)
+        records.put_past(ns, path, Past(binding.rev, binding.id, binding.cid, binding.policy))
+    for kid in new:
+        records.put_endorsement(binding.id, kid, record.endorsements[kid])
+    found = _standing_of(records, cache, row, path, Past(binding.rev, binding.id, binding.cid, binding.policy))
+    if isinstance(found, str):
+        return Change(bool(new), found, before, before)
+    after = settle([found, *(item for item in before if item.id != binding.id)])
+    if after != before:
+        records.put_current(ns, path, after)
+        records.mark_dirty(ns, path)
+    return Change(bool(new), None, before, after)
+
+
+def admit_partial(
+    records: RecordsWriter,
+    cache: PolicyCache,
+    row: NamespaceRow,
+    binding: Binding,
+    positions: tuple[int, ...],
+    record: Record,
+) -> bool:
+    """Put a statement below its threshold into its endorsers' mailboxes. Returns whether anything was new.
+
+    Raises ``pending-full`` where no endorser has room.
+    """
+    ns, path = row.ns, binding.name.path
+    policy = cache.get(records, binding.policy)
+    boxes = list(records.boxes(ns, path))
+    new = kept = False
+    for at in positions:
+        kid = policy.signers[at].key
+        mine = {item.id: item for item in boxes if item.kid == kid and item.policy == binding.policy}
+        if binding.id in mine:
+            kept = True
+            continue
+        item = Boxed(binding.policy, kid, binding.rev, binding.id, record.endorsements[kid])
+        keep = {p.id for p in rules.mailbox(_partial(box) for box in (*mine.values(), item))}
+        if binding.id not in keep:
+            continue
+        new = kept = True
+        records.put_box(ns, path, item)
+        for evicted in mine.keys() - keep:
+            records.delete_box(ns, path, mine[evicted])
+            boxes.remove(mine[evicted])
+            _drop_payload(records, ns, path, mine[evicted], boxes)
+        boxes.append(item)
+    if not kept:
+        raise Rejected(
+            "pending-full", f"{PENDING_PER_SIGNER} with a higher rev or a smaller id", subject=str(binding.name)
+        )
+    if new:
+        records.put_payload(binding.id, binding.statement.bytes)
+        records.mark_dirty(ns, path)
+    return new
+
+
+def resettle(records: RecordsWriter, cache: PolicyCache, row: NamespaceRow) -> None:
+    """Make every name of a namespace anew from its history, under the chain now in effect."""
+    for path in list(records.paths(row.ns)):
+        after = settle(_counting(records, cache, row, path))
+        if after != records.current(row.ns, path):
+            records.put_current(row.ns, path, after)
+        records.mark_dirty(row.ns, path)
+
+
+def pending(
+    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
+) -> list[tuple[Cid, int, dict[int, bytes]]]:
+    """What a name's mailbox shows: (statement, rev, position → signature), by (rev descending, id).
+
+    Only under policies in effect from the latest seal on, and only revs above the current one: lower ones can never
+    become current, and leaving them out makes this a function of the set whatever was completed in between.
+    """
+    current = records.current(row.ns, path)
+    floor = current[0].rev if current else 0
+    found: dict[Cid, tuple[int, dict[int, bytes]]] = {}
+    for item in records.boxes(row.ns, path):
+        if item.rev <= floor or not _may_count(records, row, item.policy):
+            continue
+        position = cache.get(records, item.policy).position_of(item.kid)
+        assert position is not None, "only listed signers have a mailbox"
+        found.setdefault(item.id, (item.rev, {}))[1][position] = item.signature
+    ordered = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
+    return [(cid, rev, signatures) for cid, (rev, signatures) in ordered]
+
+
+def _counting(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str) -> Iterator[Standing]:
+    """The standings of the highest rev that counts."""
+    top: int | None = None
+    for _, past in list(records.history(row.ns, path)):
+        if top is not None and past.rev < top:
+            return
+        found = _standing_of(records, cache, row, path, past)
+        if isinstance(found, Standing):
+            top = past.rev
+            yield found
+
+
+def _standing_of(
+    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str, past: Past
+) -> Standing | NotCounting:
+    """The standing of a stored complete statement, or why it does not count: "waiting" or "sealed-out"."""
+    policy_row = records.policy_row(row.ns, past.policy)
+    assert policy_row is not None
+    if not policy_row.in_effect:
+        return "waiting"
+    policy = cache.get(records, past.policy)
+    item = decode_past(records, past)
+    positions = policy.positions(records.endorsements(past.id), item.name.handle, item.name.tag)
+    if row.sealing is not None and policy_row.seq < row.sealing_seq:
+        sealed = sealed_positions(records, cache, row, path)
+        if past.id not in sealed:
+            return "sealed-out"
+        positions = sealed[past.id]
+    return standing(item, policy, positions)
+
+
+def sealed_positions(
+    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
+) -> Mapping[Cid, tuple[int, ...]]:
+    """What the latest seal in effect keeps of a name: statement → positions of the endorsers it lists."""
+    if row.sealing is None:
+        return {}
+    seal = cache.get(records, row.sealing).seal
+    assert seal is not None
+    value: list[Any] = tree.get(records.node, seal, path.encode()) or []
+    return {entry[0]: tuple(entry[1]) for entry in value}
+
+
+def decode_past(records: RecordsReader, past: Past) -> Binding:
+    """The binding of a stored statement."""
+    payload = records.payload(past.id)
+    assert payload is not None, f"history names {past.id!s}, whose payload is not stored"
+    return rules.decode_binding(payload)
+
+
+def _may_count(records: RecordsReader, row: NamespaceRow, policy: Cid) -> bool:
+    found = records.policy_row(row.ns, policy)
+    return found is not None and found.in_effect and found.seq >= row.sealing_seq
+
+
+def _partial(box: Boxed) -> Partial:
+    return Partial(box.id, box.rev)
+
+
+def _drop_payload(records: RecordsWriter, ns: str, path: str, gone: Boxed, boxes: list[Boxed]) -> None:
+    """Forget the payload of an evicted statement that no other mailbox holds and that never became complete."""
+    if any(box.id == gone.id for box in boxes) or records.past(ns, path, gone.rev, gone.id):
+        return
+    records.delete_payload(gone.id)

@@ -1,0 +1,312 @@
+"""The one door for records: a submission goes in, state and a receipt come out (spec sections 2 and 5).
+
+Everything happens in the caller's write transaction. A refused submission writes nothing. What a submission does to
+state depends only on the set of records already admitted, never on the clock, on who sent it or on when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias
+
+from holo.core import limits
+from holo.core.binding import Binding, Standing, judge, state_of
+from holo.core.cid import Cid
+from holo.core.envelope import Record
+from holo.core.errors import Conflict, Rejected
+from holo.core.keys import Kid
+from holo.core.policy import Policy, check_genesis
+from holo.core.receipt import (
+    Action,
+    BindingReceipt,
+    BindingState,
+    PolicyReceipt,
+    PolicyState,
+    make_binding_receipt,
+    make_denial_receipt,
+    make_policy_receipt,
+    open_receipt,
+)
+from holo.store import bindings, policies
+from holo.store.journal import Journal, Receipt
+from holo.store.policies import PolicyCache, Seals
+from holo.store.records import NamespaceRow, RecordsWriter
+
+
+@dataclass(frozen=True, slots=True)
+class BindingSubmission:
+    """A verified binding record. With ``compare_and_swap``, ``prev`` must name what is current (the API's rule)."""
+
+    binding: Binding
+    record: Record
+    compare_and_swap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySubmission:
+    """A verified policy record, with tree nodes of its seal where it has one."""
+
+    policy: Policy
+    record: Record
+    nodes: tuple[bytes, ...] = ()
+
+
+Submission: TypeAlias = BindingSubmission | PolicySubmission
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an admitted submission. ``new`` is False where all of it was here already.
+
+    ``state`` is a binding's ``current``, ``forked``, ``held``, ``superseded``, ``pending``, ``sealed-out`` or
+    ``waiting``, a policy's ``effective``, ``held`` or ``rival``. ``receipt`` is the first that says so.
+    """
+
+    statement: Cid
+    ns: str
+    path: str | None
+    new: bool
+    state: str
+    have: int
+    need: int
+    log: int
+    receipt: Receipt
+    displaced: tuple[Cid, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """Which namespaces this node takes: ``pinned`` name → genesis; others where ``open``, up to ``quota``."""
+
+    open: bool = True
+    pinned: Mapping[str, Cid] = field(default_factory=dict)
+    quota: int = limits.NAMESPACES_HOSTED
+
+    def require(self, records: RecordsWriter, policy: Policy) -> None:
+        """Raises ``genesis-foreign``, ``genesis-not-pinned`` or ``namespace-quota`` unless the genesis may be hosted."""
+        pinned = self.pinned.get(policy.ns)
+        if pinned is not None and pinned != policy.id:
+            raise Rejected("genesis-foreign", f"{policy.ns} is pinned to {pinned!s}", subject=policy.ns)
+        if pinned is None and not self.open:
+            raise Rejected("genesis-not-pinned", policy.ns, subject=policy.ns)
+        if pinned is None and records.namespace_count() >= self.quota:
+            raise Rejected("namespace-quota", f"{self.quota} namespaces", subject=policy.ns)
+
+
+class Ledger:
+    """Applies submissions. Holds only caches; drop it with a transaction that failed and make another."""
+
+    def __init__(self, hosting: Hosting) -> None:
+        self.cache = PolicyCache()
+        self._hosting = hosting
+        self._missing: dict[Cid, set[Cid]] = {}
+
+    def admit(self, records: RecordsWriter, journal: Journal, submission: Submission) -> Outcome:
+        """Judge and apply one submission. Raises :class:`Rejected` and writes nothing where it is refused."""
+        if isinstance(submission, BindingSubmission):
+            return self._admit_binding(records, journal, submission)
+        return self._admit_policy(records, journal, submission)
+
+    def deny(self, journal: Journal, action: Action, subject: Cid | None, error: Rejected, requester: Kid) -> Receipt:
+        """Log that ``requester``, whose signature was proven, was refused."""
+        rule = error.at or error.detail
+        make = partial(
+            make_denial_receipt, action=action, subject=subject, code=error.code, rule=rule, requester=requester
+        )
+        return journal.append(make, [bytes(subject)] if subject else [])
+
+    # --- bindings
+
+    def _admit_binding(self, records: RecordsWriter, journal: Journal, submission: BindingSubmission) -> Outcome:
+        binding, record = submission.binding, submission.record
+        row = self._hosted(records, binding)
+        policy = self._cited(records, binding)
+        positions, need = judge(binding, policy, record.endorsements)
+        complete = len(positions) >= need
+        known = records.past(row.ns, binding.name.path, binding.rev, binding.id)
+        if not known and submission.compare_and_swap:
+            self._compare(records, row, binding)
+        if not complete:
+            new = not known and bindings.admit_partial(records, self.cache, row, binding, positions, record)
+            self._note_waiting(records, row, binding)
+            have = self._have(records, row, binding) if not known else len(positions)
+            return self._binding_outcome(records, journal, row, binding, new, "pending", have, need, ())
+        change = bindings.admit_complete(records, self.cache, row, binding, positions, record)
+        if change.counts == "waiting":
+            self._note_waiting(records, row, binding)
+        if change.new and row.held is not None and Seals(records, self.cache, self._missing).arrived(binding.id):
+            self._rechain(records, row)
+        after = records.current(row.ns, binding.name.path)
+        state: BindingState = change.counts or _state_in(after, binding.id)
+        displaced = tuple(item.id for item in change.before if item.id not in {now.id for now in after})
+        return self._binding_outcome(records, journal, row, binding, change.new, state, len(positions), need, displaced)
+
+    def _hosted(self, records: RecordsWriter, binding: Binding) -> NamespaceRow:
+        row = records.namespace(binding.name.namespace)
+        if row is None:
+            raise Rejected("genesis-unknown", binding.name.namespace, subject=binding.name.namespace)
+        if row.genesis != binding.genesis:
+            raise Rejected("genesis-foreign", f"{row.ns} is {row.genesis!s} here", subject=row.ns, at="payload.genesis")
+        return row
+
+    def _cited(self, records: RecordsWriter, binding: Binding) -> Policy:
+        if records.policy_row(binding.name.namespace, binding.policy) is None:
+            payload = records.payload(binding.policy)
+            code = "policy-unknown" if payload is None else "policy-foreign"
+            raise Rejected(code, str(binding.policy), subject=str(binding.policy), at="payload.policy")
+        return self.cache.get(records, binding.policy)
+
+    def _compare(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> None:
+        """Compare-and-swap, the API's own rule: prev names what is current, and rev is above it."""
+        current = records.current(row.ns, binding.name.path)
+        ids = tuple(str(item.id) for item in current)
+        if set(binding.prev) != {item.id for item in current}:
+            raise Conflict("binding-conflict", "prev does not name it", current=ids, subject=str(binding.name))
+        if current and binding.rev <= current[0].rev:
+            detail = f"rev {binding.rev} where {current[0].rev} is current"
+            raise Conflict("binding-stale", detail, current=ids, subject=str(binding.name))
+        policy_row = records.policy_row(row.ns, binding.policy)
+        if policy_row is not None and policy_row.in_effect and policy_row.seq < row.sealing_seq:
+            raise Rejected("binding-sealed-out", f"sealed by {row.sealing!s}", subject=str(binding.name))
+
+    def _have(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> int:
+        """How many endorsements of a partial statement its mailboxes hold."""
+        return sum(box.id == binding.id for box in records.boxes(row.ns, binding.name.path))
+
+    def _note_waiting(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> None:
+        policy_row = records.policy_row(row.ns, binding.policy)
+        if policy_row is not None and not policy_row.in_effect and not row.waiting:
+            records.put_namespace(replace(row, waiting=True))
+
+    def _binding_outcome(
+        self,
+        records: RecordsWriter,
+        journal: Journal,
+        row: NamespaceRow,
+        binding: Binding,
+        new: bool,
+        state: BindingState,
+        have: int,
+        need: int,
+        displaced: tuple[Cid, ...],
+    ) -> Outcome:
+        first = None if new else self._first_receipt(records, binding.id, BindingReceipt, state)
+        if first is not None:
+            log, receipt = first
+        else:
+            make = partial(
+                make_binding_receipt,
+                binding,
+                state=state,
+                endorsers=self._endorsers(records, binding),
+                displaced=displaced,
+            )
+            log, receipt = journal.state.number, journal.append(make, [bytes(binding.id), _subject(binding)])
+        return Outcome(binding.id, row.ns, binding.name.path, new, state, have, need, log, receipt, displaced)
+
+    def _endorsers(self, records: RecordsWriter, binding: Binding) -> list[Kid]:
+        kids = list(records.endorsements(binding.id))
+        if kids:
+            return kids
+        boxes = records.boxes(binding.name.namespace, binding.name.path)
+        return [box.kid for box in boxes if box.id == binding.id]
+
+    # --- policies
+
+    def _admit_policy(self, records: RecordsWriter, journal: Journal, submission: PolicySubmission) -> Outcome:
+        policy = submission.policy
+        row = records.namespace(policy.ns)
+        if row is None or (policy.prev is None and policy.id != row.genesis):
+            row = self._host(records, policy, set(submission.record.endorsements), row)
+        new = policies.admit_policy(records, self.cache, policy, submission.record)
+        fresh = records.namespace(policy.ns)
+        if fresh is None:
+            policies.host_namespace(records, policy)
+            fresh = records.namespace(policy.ns)
+        assert fresh is not None
+        if policy.seal is not None and (new or submission.nodes):
+            seals = Seals(records, self.cache, self._missing)
+            seals.keep_nodes(records, policy, submission.nodes)
+        if new or submission.nodes:
+            records.mark_dirty(policy.ns, None)
+            fresh = self._rechain(records, fresh)
+        state = self._policy_state(records, fresh, policy)
+        first = None if new else self._first_receipt(records, policy.id, PolicyReceipt, state)
+        if first is not None:
+            log, receipt = first
+        else:
+            endorsers = list(records.endorsements(policy.id))
+            make = partial(make_policy_receipt, policy, genesis=fresh.genesis, state=state, endorsers=endorsers)
+            log, receipt = journal.state.number, journal.append(make, [bytes(policy.id), policy.ns.encode()])
+        have = len(records.endorsements(policy.id))
+        return Outcome(policy.id, policy.ns, None, new, state, have, have, log, receipt)
+
+    def _host(
+        self, records: RecordsWriter, policy: Policy, endorsers: set[Kid], row: NamespaceRow | None
+    ) -> NamespaceRow | None:
+        if policy.prev is not None:
+            raise Rejected("genesis-unknown", policy.ns, subject=policy.ns)
+        check_genesis(policy, endorsers)
+        if row is None:
+            self._hosting.require(records, policy)
+            return None
+        # Another identity under a name that is taken: noted, never merged. The note is all that is written.
+        if len(records.conflicts(row.ns)) < limits.CONFLICTS_PER_NAMESPACE:
+            records.put_conflict(row.ns, policy.id)
+        raise Rejected("genesis-foreign", f"{row.ns} is {row.genesis!s} here", subject=row.ns)
+
+    def _rechain(self, records: RecordsWriter, row: NamespaceRow) -> NamespaceRow:
+        """Decide the chain again and, where what counts has changed, every name of the namespace."""
+        latest = records.namespace(row.ns)
+        assert latest is not None
+        seals = Seals(records, self.cache, self._missing)
+        chain = policies.decide(records, self.cache, latest, seals)
+        new = policies.write_chain(records, latest, chain)
+        if new == latest:
+            return new
+        records.mark_dirty(row.ns, None)
+        extends = chain.index_of(latest.policy) is not None and new.sealing == latest.sealing
+        if not extends or latest.waiting:
+            if latest.waiting:
+                new = replace(new, waiting=False)
+                records.put_namespace(new)
+            bindings.resettle(records, self.cache, new)
+            if new.held is not None or self._waits(records, new):
+                new = replace(new, waiting=True)
+                records.put_namespace(new)
+        return new
+
+    def _waits(self, records: RecordsWriter, row: NamespaceRow) -> bool:
+        """Whether some known policy is not in effect, so that statements citing it may be waiting."""
+        return any(not item.in_effect for _, item in records.policy_rows(row.ns))
+
+    def _policy_state(self, records: RecordsWriter, row: NamespaceRow, policy: Policy) -> PolicyState:
+        found = records.policy_row(policy.ns, policy.id)
+        assert found is not None
+        if found.in_effect:
+            return "effective"
+        return "held" if row.held is not None else "rival"
+
+    def _first_receipt(
+        self, records: RecordsWriter, subject: Cid, kind: type[BindingReceipt | PolicyReceipt], state: str
+    ) -> tuple[int, Receipt] | None:
+        """(log number, receipt) of the first that says ``subject`` was taken in, as pending or as complete."""
+        for log, seq, envelope in records.receipts_about(subject):
+            found = open_receipt(envelope)
+            if isinstance(found, kind) and (found.state == "pending") == (state == "pending"):
+                return log, Receipt(seq, found.id, envelope)
+        return None
+
+
+def _subject(binding: Binding) -> bytes:
+    return f"{binding.name.namespace}/{binding.name.path}".encode()
+
+
+def _state_in(current: tuple[Standing, ...], statement: Cid) -> BindingState:
+    """How a complete, counting statement stands among what is current."""
+    if all(item.id != statement for item in current):
+        return "superseded"
+    state = state_of(current)
+    return "current" if state == "settled" else state

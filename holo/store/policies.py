@@ -1,0 +1,267 @@
+"""Policies in the store: admission, the chain in effect, and seals (spec section 2).
+
+Owns the ``namespaces``, ``policies`` and ``seals`` tables. Which branch holds and how far it is in effect is decided
+by :mod:`holo.core.chain`; this module gives it the set and writes down the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from holo.core import binding as bindings
+from holo.core import limits, tree
+from holo.core.chain import Chain, Known, ancestors, decide_chain
+from holo.core.cid import DAG_CBOR, Cid
+from holo.core.envelope import Record
+from holo.core.errors import Missing, Rejected
+from holo.core.keys import Kid
+from holo.core.policy import Policy, check_child, check_genesis, counted_keys, decode_policy
+from holo.core.tree_node import Branch, decode_node
+from holo.store.records import NamespaceRow, PolicyRow, RecordsReader, RecordsWriter
+
+
+class PolicyCache:
+    """Parsed policies by id. What an id names never changes, so an entry is never stale."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[Cid, Policy] = {}
+
+    def get(self, records: RecordsReader, policy: Cid) -> Policy:
+        """The policy with this id, which must be held."""
+        found = self._parsed.get(policy)
+        if found is None:
+            payload = records.payload(policy)
+            if payload is None:
+                raise Missing("policy-unknown", str(policy), subject=str(policy))
+            if len(self._parsed) >= limits.POLICIES_PARSED:
+                self._parsed.clear()
+            found = self._parsed[policy] = decode_policy(payload)
+        return found
+
+    def known(self, records: RecordsReader, ns: str) -> dict[Cid, Known]:
+        """Every valid policy of a namespace with its endorsers."""
+        return {
+            cid: Known(self.get(records, cid), frozenset(records.endorsements(cid)))
+            for cid, _ in list(records.policy_rows(ns))
+        }
+
+
+def admit_policy(records: RecordsWriter, cache: PolicyCache, policy: Policy, record: Record) -> bool:
+    """Store a complete policy of a hosted namespace, or its further endorsements. Returns whether anything was new.
+
+    Raises ``policy-parent-unknown``, ``policy-rivals-full``, ``policy-seq-invalid``, ``policy-foreign``,
+    ``policy-seal-required``, ``policy-incomplete`` or ``genesis-foreign``; then nothing was written.
+    """
+    known = cache.known(records, policy.ns)
+    endorsers = set(record.endorsements)
+    if policy.prev is None:
+        check_genesis(policy, endorsers)
+        counted = counted_keys(policy, ())
+    else:
+        if policy.prev not in known:
+            raise Rejected("policy-parent-unknown", str(policy.prev), subject=str(policy.prev))
+        check_child(known[policy.prev].policy, policy, endorsers)
+        counted = counted_keys(policy, ancestors(policy, known))
+        if policy.id not in known:
+            _require_room(policy, endorsers, known)
+    had = known[policy.id].endorsers if policy.id in known else frozenset[Kid]()
+    new = (endorsers & counted) - had
+    if policy.id not in known:
+        records.put_payload(policy.id, policy.statement.bytes)
+        records.put_policy_row(policy.ns, policy.id, PolicyRow(policy.seq, in_effect=False, sealed=False))
+    for kid in new:
+        records.put_endorsement(policy.id, kid, record.endorsements[kid])
+    return bool(new) or policy.id not in known
+
+
+def host_namespace(records: RecordsWriter, genesis: Policy) -> None:
+    """Begin to host a namespace whose genesis was just admitted."""
+    row = NamespaceRow(
+        ns=genesis.ns,
+        genesis=genesis.id,
+        policy=genesis.id,
+        policy_seq=0,
+        sealing=None,
+        sealing_seq=0,
+        held=None,
+        waiting=False,
+        state=None,
+    )
+    records.put_namespace(row)
+
+
+def decide(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, seals: Seals) -> Chain:
+    """The chain of a namespace as its stored policies decide it."""
+
+    def satisfied(policy: Policy) -> bool:
+        found = records.policy_row(row.ns, policy.id)
+        return found is not None and (found.sealed or seals.complete(row.ns, policy))
+
+    return decide_chain(row.genesis, cache.known(records, row.ns), satisfied)
+
+
+def write_chain(records: RecordsWriter, row: NamespaceRow, chain: Chain) -> NamespaceRow:
+    """Write down which policies are in effect. Returns the namespace's new row."""
+    in_effect = {policy.id for policy in chain.policies[: chain.effective + 1]}
+    sealed = {policy.id for policy in chain.policies[: chain.effective + 1] if policy.seal is not None}
+    latest = chain.sealing
+    for cid, old in list(records.policy_rows(row.ns)):
+        # Only the latest seal in effect was certainly checked; earlier ones are implied by nothing and need nothing.
+        new = replace(old, in_effect=cid in in_effect, sealed=old.sealed or (cid in sealed and cid == _id(latest)))
+        if new != old:
+            records.put_policy_row(row.ns, cid, new)
+    new_row = replace(
+        row,
+        policy=chain.policy.id,
+        policy_seq=chain.policy.seq,
+        sealing=_id(latest),
+        sealing_seq=latest.seq if latest else 0,
+        held=chain.held,
+    )
+    if new_row != row:
+        records.put_namespace(new_row)
+    return new_row
+
+
+class Seals:
+    """Whether a seal's tree, statements and endorsements are all held and valid.
+
+    The answer is a function of what the store holds. ``_missing`` only remembers, per sealing policy, what the last
+    look did not find, so that a large seal is not walked again for every record that arrives meanwhile.
+    """
+
+    def __init__(self, records: RecordsReader, cache: PolicyCache, missing: dict[Cid, set[Cid]]) -> None:
+        self._records = records
+        self._cache = cache
+        self._missing = missing
+
+    def arrived(self, item: Cid) -> bool:
+        """Note that a statement or node came. Returns whether some seal has nothing left to wait for."""
+        ready = False
+        for waiting in self._missing.values():
+            if item in waiting:
+                waiting.discard(item)
+                ready = ready or not waiting
+        return ready
+
+    def complete(self, ns: str, policy: Policy) -> bool:
+        """Whether everything ``policy``'s seal names is held and valid here."""
+        if self._missing.get(policy.id):
+            return False
+        missing = set[Cid]()
+        for item in self._lacking(ns, policy):
+            missing.add(item)
+            if len(missing) >= limits.SEAL_MISSING:
+                break
+        if missing:
+            self._missing[policy.id] = missing
+        else:
+            self._missing.pop(policy.id, None)
+        return not missing
+
+    def keep_nodes(self, records: RecordsWriter, policy: Policy, nodes: Sequence[bytes]) -> None:
+        """Copy the seal's tree, as far as it is here or among ``nodes``, to where nothing is collected."""
+        assert policy.seal is not None
+        given = {Cid.of(DAG_CBOR, data): data for data in nodes}
+        stack = [policy.seal]
+        while stack:
+            cid = stack.pop()
+            data = records.sealed_node(cid)
+            if data is None:
+                data = given.get(cid)
+                if data is None:
+                    if not records.has_node(cid):
+                        continue
+                    data = records.node(cid)
+                try:
+                    node = decode_node(data)
+                except Rejected:
+                    continue  # a seal over rubbish is never satisfied; what names it need not be kept
+                records.put_sealed_node(cid, data)
+                self.arrived(cid)
+            else:
+                node = decode_node(data)
+            if isinstance(node, Branch):
+                stack.extend(link for _, _, link in node.children)
+
+    def _lacking(self, ns: str, policy: Policy) -> Iterator[Cid]:
+        """What is missing or invalid, at least one of each kind found; an invalid seal lacks its own root for ever."""
+        assert policy.seal is not None
+        absent: list[Cid] = []
+
+        def read(cid: Cid) -> bytes:
+            data = self._records.sealed_node(cid)
+            if data is None:
+                absent.append(cid)
+                raise Missing("node-missing", str(cid))
+            return data
+
+        try:
+            tree.check_tree(read, policy.seal)
+            earlier = {item.id for item in self._earlier(policy)}
+            for key, value in tree.iterate(read, policy.seal):
+                for entry in value:
+                    yield from self._entry_lacks(ns, key, entry, earlier, policy.seal)
+        except Missing:
+            yield from absent
+        except Rejected:
+            yield policy.seal
+
+    def _earlier(self, policy: Policy) -> Iterator[Policy]:
+        while policy.prev is not None:
+            policy = self._cache.get(self._records, policy.prev)
+            yield policy
+
+    def _entry_lacks(self, ns: str, key: bytes, entry: object, earlier: set[Cid], root: Cid) -> Iterator[Cid]:
+        if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], Cid)):
+            yield root
+            return
+        statement, positions = entry
+        payload = self._records.payload(statement)
+        if payload is None:
+            yield statement
+            return
+        try:
+            item = bindings.decode_binding(payload)
+        except Rejected:
+            yield root
+            return
+        if item.name.namespace != ns or item.name.path.encode() != key or item.policy not in earlier:
+            yield root
+            return
+        cited = self._cache.get(self._records, item.policy)
+        if not _positions_valid(positions, cited, item):
+            yield root
+            return
+        endorsed = self._records.endorsements(statement)
+        complete = self._records.past(ns, item.name.path, item.rev, statement)
+        if not complete or any(cited.signers[at].key not in endorsed for at in positions):
+            yield statement
+
+
+def _positions_valid(positions: object, cited: Policy, item: bindings.Binding) -> bool:
+    """Whether a seal's list of positions is one a complete record of this binding could have."""
+    if not isinstance(positions, list) or not all(type(at) is int and 0 <= at < len(cited.signers) for at in positions):
+        return False
+    kids = [cited.signers[at].key for at in positions]
+    allowed = cited.positions(kids, item.name.handle, item.name.tag)
+    return list(allowed) == positions and len(positions) >= cited.threshold_for(item.name.tag)
+
+
+def _require_room(policy: Policy, endorsers: set[Kid], known: dict[Cid, Known]) -> None:
+    """Rivals per parent are bounded; those the parent's recovery keys endorse have a bound of their own."""
+    assert policy.prev is not None
+    parent = known[policy.prev].policy
+    endorsed = parent.recovery.met_by(endorsers)
+    rivals = [
+        item
+        for item in known.values()
+        if item.policy.prev == parent.id and parent.recovery.met_by(item.endorsers) == endorsed
+    ]
+    if len(rivals) >= limits.RIVALS_PER_PARENT:
+        raise Rejected("policy-rivals-full", f"{len(rivals)} children of {parent.id!s}", subject=str(parent.id))
+
+
+def _id(policy: Policy | None) -> Cid | None:
+    return None if policy is None else policy.id

@@ -1,0 +1,173 @@
+"""The committed state as a catalog: trees brought up to date, namespace states, catalog, head, collection (section 3).
+
+Runs inside the writer's transaction. Only names marked dirty since the last head are read, so a head costs what changed
+and not what there is. Nodes that no kept head reaches are collected: each head buries what it replaced, and a buried
+node is deleted once every head that could still reach it has left the kept window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from holo.core import tree
+from holo.core.cid import Cid
+from holo.core.envelope import Statement
+from holo.core.state import (
+    Catalog,
+    Cited,
+    NamespaceState,
+    cited_value,
+    decode_catalog,
+    decode_namespace_state,
+    endorsers_value,
+    state_value,
+)
+from holo.store import bindings
+from holo.store.journal import Journal, log_state
+from holo.store.policies import PolicyCache
+from holo.store.records import NamespaceRow, RecordsReader, RecordsWriter
+
+
+class Snapshot:
+    """Brings the trees up to the records. One per head; ``catalog`` is the result of :meth:`build`."""
+
+    def __init__(self, records: RecordsWriter, cache: PolicyCache, head_number: int) -> None:
+        self._records = records
+        self._cache = cache
+        self._number = head_number
+
+    def build(self, before: Cid | None) -> Cid:
+        """The catalog of the records as they are, from the last head's catalog ``before``; clears the dirty marks."""
+        changed: dict[str, list[str]] = {}
+        for ns, path in list(self._records.dirty()):
+            paths = changed.setdefault(ns, [])
+            if path is not None:
+                paths.append(path)
+            self._records.clear_dirty(ns, path)
+        old = self._catalog(before)
+        entries: dict[bytes, tree.Value | None] = {}
+        for ns, paths in changed.items():
+            row = self._records.namespace(ns)
+            assert row is not None
+            entries[ns.encode()] = state_value(self._namespace(row, paths))
+        catalog = Catalog(namespaces=self._update(old.namespaces, entries), evidence=old.evidence)
+        return self._replace_object(before, catalog.as_statement())
+
+    def _namespace(self, row: NamespaceRow, paths: list[str]) -> Cid:
+        """Bring one namespace's trees and state up to date; returns the state's CID."""
+        old = None if row.state is None else decode_namespace_state(self._records.node(row.state))
+        empty = tree.EMPTY
+        names = {path.encode(): binding_value(self._records, row, path) for path in paths}
+        boxes = {path.encode(): pending_value(self._records, self._cache, row, path) for path in paths}
+        bindings_root = self._update(old.bindings if old else empty, names)
+        state = NamespaceState(
+            ns=row.ns,
+            genesis=row.genesis,
+            policy=row.policy,
+            held=row.held,
+            policies=self._update(old.policies if old else empty, policy_values(self._records, row.ns)),
+            bindings=bindings_root,
+            pending=self._update(old.pending if old else empty, boxes),
+            count=tree.count(self._records.node, bindings_root),
+        )
+        cid = self._replace_object(row.state, state.as_statement())
+        if cid != row.state:
+            self._records.put_namespace(replace(row, state=cid))
+        return cid
+
+    def _catalog(self, before: Cid | None) -> Catalog:
+        if before is None:
+            self._records.put_node(tree.EMPTY, tree.EMPTY_NODE)
+            return Catalog(namespaces=tree.EMPTY, evidence=tree.EMPTY)
+        return decode_catalog(self._records.node(before))
+
+    def _update(self, root: Cid, changes: dict[bytes, tree.Value | None]) -> Cid:
+        if not changes:
+            return root
+        change = tree.update(self._records.node, root, changes)
+        for cid, data in change.added.items():
+            self._records.put_node(cid, data)
+        for cid in change.removed:
+            self._bury(cid)
+        return change.root
+
+    def _replace_object(self, before: Cid | None, after: Statement) -> Cid:
+        if after.id != before:
+            self._records.put_node(after.id, after.bytes)
+            if before is not None:
+                self._bury(before)
+        return after.id
+
+    def _bury(self, cid: Cid) -> None:
+        if cid != tree.EMPTY:  # shared by every empty tree there is, and always kept
+            self._records.bury_node(cid, self._number)
+
+
+def binding_value(records: RecordsReader, row: NamespaceRow, path: str) -> tree.Value | None:
+    """The bindings tree's value of a name, or None where it has none."""
+    current = records.current(row.ns, path)
+    return cited_value(Cited(item.id, item.positions) for item in current) or None
+
+
+def pending_value(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str) -> tree.Value | None:
+    """The pending tree's value of a name, or None where its mailbox shows nothing."""
+    shown = bindings.pending(records, cache, row, path)
+    return cited_value(Cited(cid, tuple(sorted(signatures))) for cid, _, signatures in shown) or None
+
+
+def policy_values(records: RecordsReader, ns: str) -> dict[bytes, tree.Value | None]:
+    """The policies tree of a namespace: policy id → the kids that endorse it."""
+    return {bytes(cid): endorsers_value(records.endorsements(cid)) for cid, _ in list(records.policy_rows(ns))}
+
+
+def make_head(
+    records: RecordsWriter, cache: PolicyCache, journal: Journal, *, keep_heads: int
+) -> tuple[Statement, bytes]:
+    """Bring the catalog up to date, sign a head over it and collect what no kept head reaches."""
+    before = journal.state
+    catalog = Snapshot(records, cache, before.heads).build(before.catalog)
+    records.put_catalog(catalog, before.heads)
+    head = journal.sign_head(catalog)
+    collect(records, before.heads + 1 - keep_heads)
+    return head
+
+
+def collect(records: RecordsWriter, oldest_kept: int) -> int:
+    """Delete nodes that died at or before the oldest kept head; returns how many."""
+    if oldest_kept <= 0:
+        return 0
+    # A node that died at head n was last reached by head n-1.
+    doomed = list(records.dead(oldest_kept + 1))
+    return sum(records.collect_node(cid, number) for number, cid in doomed)
+
+
+def catalog_from_records(records: RecordsReader, cache: PolicyCache) -> Cid:
+    """The catalog CID made from nothing but the records: what fsck compares the stored one with."""
+    nodes: dict[Cid, bytes] = {}
+
+    def build(items: Iterable[tuple[bytes, tree.Value]]) -> Cid:
+        change = tree.build(items)
+        nodes.update(change.added)
+        return change.root
+
+    states: list[tuple[bytes, tree.Value]] = []
+    for row in records.namespaces():
+        names = [(path, binding_value(records, row, path)) for path, _ in records.currents(row.ns)]
+        boxes = [(path, pending_value(records, cache, row, path)) for path in records.box_paths(row.ns)]
+        state = NamespaceState(
+            ns=row.ns,
+            genesis=row.genesis,
+            policy=row.policy,
+            held=row.held,
+            policies=build((key, value) for key, value in policy_values(records, row.ns).items() if value),
+            bindings=build((path.encode(), value) for path, value in names if value),
+            pending=build((path.encode(), value) for path, value in boxes if value),
+            count=sum(value is not None for _, value in names),
+        )
+        states.append((row.ns.encode(), state_value(state.as_statement().id)))
+    state_log = log_state(records)
+    evidence = tree.EMPTY
+    if state_log is not None and state_log.catalog is not None:
+        evidence = decode_catalog(records.node(state_log.catalog)).evidence
+    return Catalog(namespaces=build(states), evidence=evidence).as_statement().id

@@ -1,0 +1,256 @@
+"""The records store of one node: opening it, committing to it, reading it (architecture: one home, one writer).
+
+Owns the records environment, the node's key and the writer's caches. :meth:`Store.commit` is the only way in: one
+transaction for a whole batch, on the disk before it returns. :meth:`Store.view` is the way out: a snapshot.
+
+A store that was put back from a backup must not continue its log, or the node would sign two truths under one seq. So
+the store remembers the file it lives in, and a witness beside it remembers the last head; where either disagrees, a new
+log is opened, visibly, that names the one it follows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from holo.core.cid import Cid
+from holo.core.envelope import Statement
+from holo.core.errors import HoloError, Rejected, StoreFailed
+from holo.core.keys import Kid, SigningKey
+from holo.core.receipt import Action
+from holo.store import journal as journals
+from holo.store import snapshot
+from holo.store.environment import Environment
+from holo.store.journal import Journal, LogState
+from holo.store.ledger import BindingSubmission, Hosting, Ledger, Outcome, Submission
+from holo.store.policies import PolicyCache
+from holo.store.records import DATABASES, RecordsReader, RecordsWriter
+from holo.store.view import View
+
+SCHEMA: Final = 1
+_WITNESS: Final = "witness.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A refusal to be logged: who, whose signature was proven, was refused what, and why."""
+
+    action: Action
+    subject: Cid | None
+    error: Rejected
+    requester: Kid
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Submissions that are answered together. ``atomic``: all or none."""
+
+    submissions: Sequence[Submission]
+    atomic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A signed head."""
+
+    statement: Statement
+    envelope: bytes
+
+
+Result = Outcome | HoloError
+
+
+class Store:
+    """An open records store. ``path`` is the environment's folder; ``clock_ms`` stamps receipts."""
+
+    def __init__(
+        self,
+        path: Path,
+        key: SigningKey,
+        *,
+        clock_ms: Callable[[], int],
+        hosting: Hosting | None = None,
+        map_bytes: int = 1 << 40,
+        free_reserve_bytes: int = 0,
+        keep_heads: int = 1000,
+        readonly: bool = False,
+    ) -> None:
+        self.key = key
+        self._path = path
+        self._clock_ms = clock_ms
+        self._hosting = hosting or Hosting()
+        self._keep_heads = keep_heads
+        self._ledger = Ledger(self._hosting)
+        self._reading = PolicyCache()
+        self._write_lock = threading.Lock()
+        self._env = Environment(
+            path, DATABASES, map_bytes=map_bytes, free_reserve_bytes=free_reserve_bytes, readonly=readonly
+        )
+        try:
+            self._check_schema()
+            if not readonly:
+                self._prepare()
+        except BaseException:
+            self._env.close()
+            raise
+
+    def close(self) -> None:
+        """Give the store up. A commit under way is waited for."""
+        with self._write_lock:
+            self._env.close()
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """One consistent snapshot of everything, for the length of the block."""
+        with self._env.read() as reader:
+            yield View(RecordsReader(reader), self._reading, self.key.kid)
+
+    def free_bytes(self) -> int:
+        """Room left for the store."""
+        return self._env.free_bytes()
+
+    def commit(self, requests: Sequence[Request]) -> list[list[Result]]:
+        """Apply requests in order in one durable transaction; for each, what became of each submission.
+
+        A refusal is a value, not an exception, and carries its denial receipt where one was logged. Raises only what
+        failed for all: ``no-space`` or ``store-failed``; then nothing of the batch happened.
+        """
+        results: list[list[Result]] = []
+        together: list[Request] = []
+        for request in requests:
+            if request.atomic and len(request.submissions) > 1:
+                results.extend(self._commit_together(together))
+                together = []
+                results.append(self._commit_atomic(request))
+            else:
+                together.append(request)
+        results.extend(self._commit_together(together))
+        return results
+
+    def log_denials(self, denials: Sequence[Denial]) -> None:
+        """Log refusals, durably; each error gets its receipt's id and envelope."""
+        with self._writing() as (_, journal):
+            for denial in denials:
+                receipt = self._ledger.deny(journal, denial.action, denial.subject, denial.error, denial.requester)
+                denial.error.denial = (str(receipt.id), receipt.envelope)
+            journal.close()
+
+    def make_head(self) -> Head:
+        """Bring the catalog up to date and sign a head over it, durably."""
+        with self._writing() as (records, journal):
+            statement, envelope = snapshot.make_head(records, self._ledger.cache, journal, keep_heads=self._keep_heads)
+            journal.close()
+            state = journal.state
+        self._write_witness(state)
+        return Head(statement, envelope)
+
+    def open_new_log(self) -> None:
+        """Begin a new log, as after a restore: for a node that was told of a later head of its own."""
+        with self._writing() as (records, _):
+            journals.open_log(records, self.key, os.urandom(16))
+
+    # --- inside
+
+    def _commit_together(self, requests: Sequence[Request]) -> list[list[Result]]:
+        if not requests:
+            return []
+        with self._writing() as (records, journal):
+            results = [self._apply(records, journal, request) for request in requests]
+            journal.close()
+        return results
+
+    def _commit_atomic(self, request: Request) -> list[Result]:
+        results: list[Result] = []
+        try:
+            with self._writing() as (records, journal):
+                for submission in request.submissions:
+                    results.append(self._ledger.admit(records, journal, submission))
+                journal.close()
+        except Rejected as error:
+            at = len(results)
+            others = Rejected("atomic-failed", f"record {at} was refused: {error.code}")
+            return [error if index == at else others for index in range(len(request.submissions))]
+        return results
+
+    def _apply(self, records: RecordsWriter, journal: Journal, request: Request) -> list[Result]:
+        results: list[Result] = []
+        for submission in request.submissions:
+            try:
+                results.append(self._ledger.admit(records, journal, submission))
+            except Rejected as error:
+                results.append(error)
+        return results
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[RecordsWriter, Journal]]:
+        """One transaction. Where it fails for all, the caches that may know more than the disk are dropped."""
+        with self._write_lock:
+            try:
+                with self._env.write() as writer:
+                    records = RecordsWriter(writer)
+                    yield records, Journal(records, self.key, self._clock_ms())
+            except BaseException:
+                self._ledger = Ledger(self._hosting)
+                raise
+
+    def _check_schema(self) -> None:
+        with self._env.read() as reader:
+            records = RecordsReader(reader)
+            schema, node = records.meta("schema"), records.meta("node")
+        if schema is not None and schema != SCHEMA:
+            raise StoreFailed("store-version", f"{self._path} has schema {schema}; this version reads {SCHEMA}")
+        if node is not None and node != self.key.kid:
+            raise StoreFailed("store-corrupt", f"{self._path} belongs to another node key")
+
+    def _prepare(self) -> None:
+        """Make a new store's log, or a new log for a store that was put back."""
+        with self._env.write() as writer:
+            records = RecordsWriter(writer)
+            place = self._place()
+            state = journals.log_state(records)
+            if state is None:
+                records.put_meta("schema", SCHEMA)
+                records.put_meta("node", bytes(self.key.kid))
+                state = journals.open_log(records, self.key, os.urandom(16))
+            elif records.meta("place") != place or self._witness_is_ahead(records, state):
+                state = journals.open_log(records, self.key, os.urandom(16))
+            records.put_meta("place", place)
+        self._write_witness(state)
+
+    def _place(self) -> int:
+        """What a copy of the data file does not share with the original."""
+        return (self._path / "data.mdb").stat().st_ino
+
+    def _witness_is_ahead(self, records: RecordsReader, state: LogState) -> bool:
+        """Whether the witness saw a head of this log that the store does not know, or of a log it does not know."""
+        try:
+            witness = json.loads((self._path / _WITNESS).read_text())
+            log, head_seq = Cid.parse(witness["log"]), int(witness["head_seq"])
+        except (OSError, ValueError, KeyError, TypeError, HoloError):
+            return False  # no witness says nothing; the file's own identity was compared already
+        return records.payload(log) is None or (log == state.id and head_seq > state.head_seq)
+
+    def _write_witness(self, state: LogState) -> None:
+        draft = self._path / f".{_WITNESS}"
+        draft.write_text(json.dumps({"log": str(state.id), "head_seq": state.head_seq}))
+        draft.replace(self._path / _WITNESS)
+
+
+def denials_of(request: Request, results: Sequence[Result]) -> list[Denial]:
+    """The denials that the refusals among ``results`` deserve; the first endorser by kid stands for all of them."""
+    return [
+        Denial(
+            "publish" if isinstance(submission, BindingSubmission) else "policy",
+            submission.record.statement.id,
+            result,
+            min(submission.record.endorsements),
+        )
+        for submission, result in zip(request.submissions, results, strict=True)
+        if isinstance(result, Rejected)
+    ]
