@@ -68,6 +68,9 @@ CODE_BYTES: Final = 64
 # bundles (of each kind of thing in one)
 BUNDLE_RECEIPTS: Final = 4096
 BUNDLE_ITEMS: Final = 65_536
+BUNDLE_POLICIES: Final = 4096
+BUNDLE_PROOF_HASHES: Final = 64
+BUNDLE_SIGNATURES: Final = 4096
 
 # tree
 LEAF_KEYS: Final = 64
