@@ -1,0 +1,244 @@
+"""One client's connection: bytes in and out, deadlines, and an end that loses no answer.
+
+hypercorn's own TCPServer lets a client that vanishes in mid-answer take the whole server down (two tasks write to one
+TLS stream, and what that raises reaches the nursery of all connections). This one has one reader, one writer at a time,
+one place that closes, and no fault leaves it.
+
+Deadlines: a head is sent within the header timeout, counted from accepting the connection or from the first byte of a
+later head; a connection without a request lasts for the idle timeout; a client that takes no bytes for the idle timeout
+is cut. How long a body may take is the application's to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final, cast
+
+import structlog
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+from hypercorn.typing import WorkerContext as WorkerContextShape
+
+from holo.http.protocols import Http1, Http2, Protocols
+
+_READ_BYTES: Final = 65536
+# How long the rest of a refused upload is read and thrown away: closing at once would reset the connection and take
+# the answer with it (RFC 9112 section 9.6).
+_LINGER_S: Final = 2.0
+_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
+
+_log = structlog.get_logger("holo.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds a client has: to send a head, and to be silent between requests or while it is written to."""
+
+    header_s: float
+    idle_s: float
+
+
+class Connection:
+    """Serves one accepted stream until it ends. ``idle_since`` is the trio time since which no request is under way."""
+
+    def __init__(
+        self,
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        timeouts: Timeouts,
+    ) -> None:
+        self._stream = stream
+        self._app = app
+        self._config = config
+        self._context = context
+        self._timeouts = timeouts
+        self._send_lock = trio.Lock()
+        self._sending: trio.CancelScope | None = None
+        self._reading = trio.CancelScope()
+        self._read_deadline = inf
+        self._head_begun = True
+        self._lingering = False
+        self._dead = False
+        self._protocols: Protocols
+        self.idle_since: float | None = trio.current_time()
+
+    async def run(self) -> None:
+        """Serve. Whatever goes wrong ends here."""
+        try:
+            self._set_read_deadline(trio.current_time() + self._timeouts.header_s)
+            async with trio.open_nursery() as nursery:
+                if await self._begin(_Tasks(nursery)):
+                    await self._read()
+                # The client is gone, or has its answers: what still runs for it runs for nobody.
+                nursery.cancel_scope.cancel()
+        except (OSError, *_GONE):
+            pass  # a client that leaves is no news
+        except Exception:
+            _log.warning("connection failed", exc_info=True)
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    def stop(self) -> None:
+        """End as soon as no request is under way: now, or after the answer (the context is marked as terminated)."""
+        if self.idle_since is not None:
+            self._set_read_deadline(-inf)
+
+    async def kill(self) -> None:
+        """End now, whatever is under way."""
+        self._dead = True
+        if self._sending is not None:
+            self._sending.cancel()
+        await trio.aclose_forcefully(self._stream)
+
+    async def _begin(self, tasks: _Tasks) -> bool:
+        """Shake hands and make the protocol. Returns whether there is somebody to serve."""
+        alpn = "http/1.1"
+        socket = self._stream
+        tls = isinstance(socket, trio.SSLStream)
+        if isinstance(socket, trio.SSLStream):
+            with trio.CancelScope(deadline=self._read_deadline) as scope:
+                await socket.do_handshake()
+            if scope.cancelled_caught:
+                return False
+            alpn = socket.selected_alpn_protocol() or alpn
+            socket = socket.transport_stream
+        self._protocols = Protocols(
+            self._app,
+            self._config,
+            cast(WorkerContextShape, self._context),
+            tasks,
+            tls=tls,
+            client=_address(socket.socket.getpeername()),
+            server=_address(socket.socket.getsockname()),
+            send=self._on_event,
+            alpn=alpn,
+        )
+        await self._protocols.initiate()
+        return True
+
+    async def _read(self) -> None:
+        """Hand what arrives to the protocol until the client ends, a deadline passes or the answer was the last."""
+        while True:
+            data = b""
+            self._reading = trio.CancelScope(deadline=self._read_deadline)
+            with self._reading, contextlib.suppress(*_GONE):
+                data = bytes(await self._stream.receive_some(_READ_BYTES))
+            if self._reading.cancelled_caught:
+                if isinstance(self._protocols.current, Http2):
+                    await self._protocols.current.goodbye()
+                break
+            if not self._lingering:
+                await self._protocols.handle(RawData(data))
+            if not data:
+                break
+            if self.idle_since is not None and not self._head_begun and isinstance(self._protocols.current, Http1):
+                self._head_begun = True
+                self._set_read_deadline(min(self._read_deadline, trio.current_time() + self._timeouts.header_s))
+        await self._protocols.handle(Closed())
+
+    async def _on_event(self, event: Event) -> None:
+        """What the protocol wants done."""
+        if isinstance(event, RawData):
+            await self._write(event.data)
+        elif isinstance(event, Updated):
+            self._set_idle(event.idle)
+        elif isinstance(event, Closed):
+            await self._finish()
+
+    async def _write(self, data: bytes) -> None:
+        async with self._send_lock:
+            if self._dead:
+                return
+            # Shielded, because half a frame would garble whatever another task sends next.
+            with trio.CancelScope(shield=True) as self._sending:
+                self._sending.deadline = trio.current_time() + self._timeouts.idle_s
+                try:
+                    await self._stream.send_all(data)
+                except _GONE:
+                    self._dead = True
+            self._dead = self._dead or self._sending.cancelled_caught
+        if self._dead:
+            await trio.aclose_forcefully(self._stream)  # wakes the reader, which ends the rest
+
+    async def _finish(self) -> None:
+        """The protocol has said its last: let the answer arrive, then let the reader close."""
+        if self._lingering:
+            return
+        self._lingering = True
+        current = self._protocols.current
+        uploading = isinstance(current, Http1) and current.reading_body
+        await self._protocols.handle(Closed())
+        if isinstance(self._stream, trio.SocketStream):
+            async with self._send_lock:
+                with contextlib.suppress(OSError, *_GONE):
+                    await self._stream.send_eof()
+        elif not uploading:
+            self._set_read_deadline(-inf)
+            return
+        self._set_read_deadline(trio.current_time() + _LINGER_S)
+
+    def _set_idle(self, idle: bool) -> None:
+        if not idle:
+            self.idle_since = None
+            self._set_read_deadline(inf)
+        elif self.idle_since is None:
+            self.idle_since = trio.current_time()
+            self._head_begun = False
+            stopping = self._context.terminated.is_set()
+            self._set_read_deadline(-inf if stopping else self.idle_since + self._timeouts.idle_s)
+
+    def _set_read_deadline(self, deadline: float) -> None:
+        self._read_deadline = deadline
+        self._reading.deadline = deadline
+
+
+class _Tasks:
+    """hypercorn's TaskGroup, whose tasks do not outlive their connection and whose queues do not outlive the task."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def spawn(self, func: Callable[..., Awaitable[object]], *args: Any) -> None:
+        """Run ``func`` beside the connection."""
+        self._nursery.start_soon(func, *args)
+
+    async def spawn_app(
+        self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[ASGISendEvent | None], Awaitable[None]]
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Run the application for one request. Returns where its input goes."""
+        into, out = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
+
+        async def run() -> None:
+            try:
+                await app(scope, out.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+            except Exception:
+                _log.error("fault", where=scope["type"], exc_info=True)
+            finally:
+                # Without this a client that goes on sending to a finished application blocks the reader for ever.
+                out.close()
+                await send(None)
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            with contextlib.suppress(trio.BrokenResourceError):  # answered without reading to the end
+                await into.send(event)
+
+        self._nursery.start_soon(run)
+        return put
+
+    async def __aenter__(self) -> _Tasks:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

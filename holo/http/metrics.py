@@ -1,0 +1,92 @@
+"""Counters of the edge and the Prometheus text that shows them (exposition format 0.0.4).
+
+Names are ``holo_*`` with their unit last. What is counted here is about this process only; what must be provable is in
+receipts instead.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_BUCKETS_S: Final = (0.001, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+
+class Metrics:
+    """What the edge counts. Owned by the trio thread."""
+
+    def __init__(self) -> None:
+        self._answers: Counter[tuple[str, str, int]] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._buckets: Counter[tuple[str, float]] = Counter()
+        self._seconds: Counter[str] = Counter()
+        self._streams_cut = 0
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer of ``route`` and how long it took to begin."""
+        self._answers[route, method, status] += 1
+        self._seconds[route] += seconds  # type: ignore[assignment]
+        for bucket in _BUCKETS_S:
+            if seconds <= bucket:
+                self._buckets[route, bucket] += 1
+
+    def refused(self, code: str) -> None:
+        """Count a refusal by its code, whether or not a receipt proves it too."""
+        self._refusals[code] += 1
+
+    def stream_cut(self) -> None:
+        """Count an event stream that was ended because its reader was too slow."""
+        self._streams_cut += 1
+
+    def text(self, gauges: Mapping[str, tuple[str, float]]) -> bytes:
+        """Everything counted, and ``gauges``: name → (help, value), as Prometheus reads it."""
+        lines: list[str] = []
+        for name, (summary, value) in gauges.items():
+            lines += _family(name, "gauge", summary, [("", value)])
+        lines += _family(
+            "holo_http_requests_total",
+            "counter",
+            "Answers sent.",
+            (
+                (f'{{route="{route}",method="{method}",status="{status}"}}', count)
+                for (route, method, status), count in sorted(self._answers.items())
+            ),
+        )
+        lines += self._durations()
+        lines += _family(
+            "holo_refusals_total",
+            "counter",
+            "Requests and records refused, by code.",
+            ((f'{{code="{code}"}}', count) for code, count in sorted(self._refusals.items())),
+        )
+        lines += _family(
+            "holo_event_streams_cut_total", "counter", "Event streams whose reader was slow.", [("", self._streams_cut)]
+        )
+        return ("\n".join(lines) + "\n").encode()
+
+    def _durations(self) -> list[str]:
+        name = "holo_http_request_duration_seconds"
+        lines = [f"# HELP {name} Time until an answer began.", f"# TYPE {name} histogram"]
+        totals: Counter[str] = Counter()
+        for (route, _, _), count in self._answers.items():
+            totals[route] += count
+        for route, total in sorted(totals.items()):
+            lines += [
+                f'{name}_bucket{{route="{route}",le="{bucket}"}} {self._buckets[route, bucket]}'
+                for bucket in _BUCKETS_S
+            ]
+            lines.append(f'{name}_bucket{{route="{route}",le="+Inf"}} {total}')
+            lines.append(f'{name}_sum{{route="{route}"}} {self._seconds[route]:.6f}')
+            lines.append(f'{name}_count{{route="{route}"}} {total}')
+        return lines
+
+
+def _family(name: str, kind: str, summary: str, samples: Iterable[tuple[str, float]]) -> list[str]:
+    return [
+        f"# HELP {name} {summary}",
+        f"# TYPE {name} {kind}",
+        *(f"{name}{labels} {value}" for labels, value in samples),
+    ]
