@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import structlog
 import trio
@@ -25,7 +25,7 @@ from holo.core.keys import Kid
 from holo.core.policy import open_policy
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
-from holo.store.ledger import BindingSubmission, Outcome, PolicySubmission, Submission
+from holo.store.ledger import BindingSubmission, PolicySubmission, Submission
 from holo.store.store import Denial, Head, Request, Result, Store, denials_of
 from holo.store.view import View
 
@@ -108,7 +108,7 @@ class Registry:
                 self.admitted[result.state] += 1
         return results
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Own the write side until cancelled. What was taken from the queue is finished and answered first."""
         dirty_since = self._dirty_since()
         if self.mark.heads == 0:
@@ -129,8 +129,15 @@ class Registry:
 
     async def sign_head(self) -> Head:
         """Sign a head now, as the running owner; for shutdown and for programs that embed a node."""
+        head: Head
         with trio.CancelScope(shield=True):
-            return await self._sign_head()
+            head = await self._sign_head()
+        return head
+
+    async def finish(self) -> None:
+        """Sign a head over what no head covers yet, so that a node that stopped well starts where it ended."""
+        if self._unsigned():
+            await self.sign_head()
 
     async def changed_from(self, mark: Mark) -> Mark:
         """Wait until the store is past ``mark``; returns where it is."""
@@ -296,17 +303,3 @@ def _unproven(record: Incoming, item: Submission | Rejected) -> list[Denial]:
         return []
     action: Literal["publish", "policy"] = "publish" if record.kind == "binding" else "policy"
     return [Denial(action, Cid(item.statement), item, Kid(item.proven[0]))]
-
-
-@asynccontextmanager
-async def running_registry(registry: Registry) -> AsyncIterator[Registry]:
-    """Run a registry for the length of the block; a last head covers what was admitted."""
-    async with trio.open_nursery() as nursery:
-        await nursery.start(registry.run)
-        try:
-            yield registry
-        finally:
-            nursery.cancel_scope.cancel()
-
-
-__all__ = ["Incoming", "Mark", "Outcome", "Registry", "running_registry"]

@@ -1,0 +1,142 @@
+"""Assembly: one visible, ordered place where a node is put together and run (architecture: one process).
+
+The order is the order of trust: the lock on the home, the key, the store, the role that owns it, the listener, and last
+the address left for others. Stopping goes the other way: no new requests, answers finished, a last head signed over what
+was admitted, the store closed, the lock given back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import trio
+
+from holo.core.errors import Rejected
+from holo.core.keys import Kid, did_of
+from holo.profile import Profile
+from holo.roles.registry import Registry
+from holo.store.home import Home, Running
+from holo.store.keyring import own_key
+from holo.store.ledger import Hosting
+from holo.store.store import Store
+
+_log = structlog.get_logger("holo.node")
+
+Clock = Callable[[], int]
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970, for what receipts say; nothing is decided by it."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An assembled node: its settings, its key's kid, its registry and the ASGI application over it."""
+
+    profile: Profile
+    home: Home
+    kid: Kid
+    store: Store
+    registry: Registry
+    app: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A node that takes connections: at ``url``, until the block it came from ends."""
+
+    node: Node
+    url: str
+
+
+@asynccontextmanager
+async def open_node(home: Home, profile: Profile, *, clock_ms: Clock = wall_clock_ms) -> AsyncIterator[Node]:
+    """A node whose roles run for the length of the block. The caller holds the home's lock."""
+    from holo.http.app import make_app
+    from holo.http.edge import Edge
+
+    settings = profile.roles.registry
+    if settings is None:
+        raise Rejected("profile-invalid", "roles.registry is what every profile needs so far", subject="roles.registry")
+    store = Store(
+        home.records,
+        own_key(home, "node"),
+        clock_ms=clock_ms,
+        hosting=Hosting(open=settings.admit == "open", pinned=settings.pinned),
+        map_bytes=profile.store.map_bytes,
+        free_reserve_bytes=profile.store.free_reserve_bytes,
+        keep_heads=profile.store.keep_heads,
+    )
+    try:
+        registry = Registry(store, settings, profile.limits.anonymous, clock_ms)
+        edge = Edge(profile=profile, registry=registry, store=store, clock_ms=clock_ms)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(registry.run)
+            yield Node(profile, home, store.key.kid, store, registry, make_app(edge))
+            await registry.finish()
+            nursery.cancel_scope.cancel()
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def listening(home: Home, profile: Profile, *, clock_ms: Clock = wall_clock_ms) -> AsyncIterator[Listening]:
+    """A whole node: the lock, the roles, the listener and the address in the home, for the length of the block."""
+    from holo.http.server import open_server
+
+    with home.lock():
+        async with open_node(home, profile, clock_ms=clock_ms) as node:
+            server = await open_server(node.app, profile.http, grace_s=profile.node.shutdown_grace_ms / 1000)
+            async with trio.open_nursery() as nursery:
+                url = await nursery.start(server.run)
+                home.announce(Running(url, did_of(node.kid), os.getpid(), profile.name))
+                try:
+                    yield Listening(node, url)
+                finally:
+                    home.withdraw()
+                    nursery.cancel_scope.cancel()
+
+
+async def run_node(home: Home, profile: Profile, ready: Callable[[Listening], None]) -> None:
+    """Run a node until SIGTERM or SIGINT, then stop it gracefully. ``ready`` is called once it takes connections.
+
+    A second signal ends the process at once, with whatever was acknowledged on the disk.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with listening(home, profile) as running:
+            _log.info("ready", url=running.url, node=did_of(running.node.kid), profile=profile.name)
+            ready(running)
+            async for number in signals:
+                _log.info("stopping", signal=signal.Signals(number).name)
+                break
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _log.info("stopped")
+
+
+def configure_logging(level: str, form: str) -> None:
+    """Logs go to stderr: one JSON object a line, or text for people where stderr is a terminal."""
+    as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
