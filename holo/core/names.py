@@ -35,7 +35,10 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The name ``text`` writes: ``namespace/handle[:tag][@cid]``. Raises ``name-invalid``."""
+        """The name ``text`` writes: ``namespace/handle[:tag][@cid]``.
+
+        Raises ``name-invalid``, or ``cid-invalid`` or ``cid-unsupported`` for what follows the ``@``.
+        """
         if len(text) > _NAME_CHARS_MAX:
             raise Rejected("name-invalid", f"{len(text)} characters")
         rest, at, pinned = text.partition("@")
