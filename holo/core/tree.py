@@ -35,6 +35,7 @@ from holo.core.tree_node import (
     descend,
     encode_node,
     load,
+    parse_node,
     read_node,
 )
 from holo.core.tree_proof import check_proof, check_tree, prove
@@ -146,8 +147,9 @@ def walk(read: Read, root: Cid) -> Iterator[tuple[Cid, bytes]]:
     waiting, seen = [root], {root}
     while waiting:
         cid = waiting.pop()
-        yield cid, read_node(read, cid)
-        node = load(read, cid)
+        data = read_node(read, cid)
+        yield cid, data
+        node = parse_node(data)
         if isinstance(node, Branch):
             links = [link for _, _, link in reversed(node.children) if link not in seen]
             seen.update(links)
