@@ -17,7 +17,7 @@ from holo.core.cid import Cid
 from holo.core.errors import Rejected
 from holo.http.base64url import decode_base64url, encode_base64url
 
-_CURSOR_BYTES: Final = 384
+_CURSOR_BYTES: Final = 512
 _MARK_BYTES: Final = 8
 
 

@@ -1,0 +1,172 @@
+"""The application: HTTP in, calls to resources, HTTP out (Quart under trio).
+
+One view serves every route of the table. It decodes and bounds the request into a :class:`~holo.http.route.Call`, has
+the resource answer, and renders the answer or the problem. Whatever goes wrong ends in a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+import trio
+from quart import Request, request
+from quart_trio import QuartTrio
+from quart_trio.wrappers.response import TrioResponse
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+
+from holo.core.errors import HoloError, Rejected
+from holo.http.authority import authorise
+from holo.http.edge import Edge
+from holo.http.hosts import Hosts
+from holo.http.negotiation import choose, media_type_of, wait_s_of
+from holo.http.problem import Problem, problem_of_code
+from holo.http.query import decode_query
+from holo.http.reply import answer_error, answer_problem, render, render_problem
+from holo.http.route import Answer, Call, Route
+from holo.http.table import ROUTES
+
+# A body may take this long in all: silence allowed by the profile, and the slowest rate worth waiting for.
+_SLOWEST_BYTES_PER_S: Final = 64 * 1024
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+class App:
+    """The ASGI application of one node. ``stopping`` is to be set when a stop begins, so that long answers end."""
+
+    def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
+        self.stopping = edge.stopping
+        self._idle_s = edge.profile.http.idle_timeout_ms / 1000
+        self._quart = _make_quart(edge, routes)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one request. There is nothing to start or stop, and there are no websockets."""
+        if scope["type"] == "http":
+            await self._quart(scope, receive, partial(self._send, send))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+
+    async def _send(self, send: Send, message: Any) -> None:
+        # HTTP/2 lets a client stop reading one stream and keep the connection: that stream is cut here.
+        with trio.fail_after(self._idle_s):
+            await send(message)
+
+
+def make_app(edge: Edge) -> App:
+    """The application over ``edge``."""
+    return App(edge)
+
+
+def _make_quart(edge: Edge, routes: Iterable[Route]) -> QuartTrio:
+    app = QuartTrio("holo.http", static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=edge.profile.http.max_body_bytes,
+        BODY_TIMEOUT=None,  # _read_body has its own
+        RESPONSE_TIMEOUT=None,  # event streams last
+        PROPAGATE_EXCEPTIONS=False,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+    )
+    app.url_map.merge_slashes = False
+    hosts = Hosts(edge.profile.http.address[0], edge.profile.http.hosts)
+
+    @app.before_request
+    async def check_host() -> None:
+        hosts.check(request.headers.get("Host"))
+
+    @app.errorhandler(Exception)
+    async def on_error(error: Exception) -> TrioResponse:
+        answer = _answer_http(error) if isinstance(error, HTTPException) else answer_error(error, where=request.path)
+        _count(edge, "", answer, 0.0)
+        return render_problem(answer)
+
+    for route in routes:
+        path = route.path.replace("{", "<").replace("}", ">")
+        app.add_url_rule(path, f"{route.method} {route.path}", _view(edge, route), methods=[route.method])
+    return app
+
+
+def _view(edge: Edge, route: Route) -> Callable[..., Awaitable[TrioResponse]]:
+    async def view(**path: str) -> TrioResponse:
+        began = trio.current_time()
+        try:
+            answer = await route.handler(edge, await _open_call(edge, route, request, path))
+        except RequestEntityTooLarge:
+            answer = _too_large(edge)
+        except Exception as error:
+            answer = answer_error(error, where=route.name)
+        _count(edge, route.path, answer, trio.current_time() - began)
+        return render(route, request, answer)
+
+    return view
+
+
+async def _open_call(edge: Edge, route: Route, incoming: Request, path: dict[str, str]) -> Call:
+    """The request as the resource sees it, every part of it bounded and decoded. Cheapest refusals first."""
+    raw: bytes = incoming.scope["query_string"]
+    accepts = choose(",".join(incoming.headers.getlist("Accept")), route.offers)
+    query = decode_query(raw, route.parameters)
+    client = incoming.scope.get("client")
+    authority = authorise(edge.profile.http.require, client[0] if client else "", writes=route.writes)
+    content_type = media_type_of(incoming.headers.get("Content-Type"))
+    body = b""
+    if route.takes:
+        if content_type not in route.takes:
+            raise Rejected(
+                "media-type-unsupported",
+                f"{content_type[:80] or 'no Content-Type'}; this resource takes {', '.join(route.takes)}",
+                at="header.content-type",
+            )
+        body = await _read_body(edge, incoming)
+    return Call(
+        path=path,
+        query=query,
+        accepts=accepts,
+        content_type=content_type,
+        body=body,
+        wait_s=wait_s_of(incoming.headers.get("Prefer")),
+        last_event_id=incoming.headers.get("Last-Event-ID"),
+        list_name=_list_name(incoming.path, raw),
+        authority=authority,
+    )
+
+
+async def _read_body(edge: Edge, incoming: Request) -> bytes:
+    limit_bytes = edge.profile.http.max_body_bytes
+    seconds = edge.profile.http.idle_timeout_ms / 1000 + limit_bytes / _SLOWEST_BYTES_PER_S
+    try:
+        with trio.fail_after(seconds):
+            return bytes(await incoming.body)
+    except trio.TooSlowError:
+        raise Rejected("request-timeout", f"the body took more than {seconds:.0f} s", at="body") from None
+
+
+def _too_large(edge: Edge) -> Answer:
+    limit_bytes = edge.profile.http.max_body_bytes
+    return answer_error(Rejected("too-large", f"a body of more than {limit_bytes} bytes", at="body"), where="body")
+
+
+def _list_name(path: str, raw: bytes) -> str:
+    """What a cursor is bound to: the path and every parameter but the place in the list."""
+    filters = sorted(part for part in raw.split(b"&") if not part.startswith((b"cursor=", b"limit=")))
+    return f"{path}?{b'&'.join(filters).decode('ascii', 'replace')}"
+
+
+def _answer_http(error: HTTPException) -> Answer:
+    """The answer to a request that the framework refused: no route, or no such method."""
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        problem = problem_of_code("method-not-allowed", f"{request.method}; allowed are {allowed}")
+        return answer_problem(problem, headers={"Allow": allowed})
+    if isinstance(error, NotFound):
+        return answer_problem(problem_of_code("not-found", f"no resource {request.path[:200]!r}"))
+    return answer_error(HoloError("request-invalid", error.name or ""), where=request.path)
+
+
+def _count(edge: Edge, route: str, answer: Answer, seconds: float) -> None:
+    method = request.method if request.method in ("GET", "HEAD", "POST") else "other"
+    edge.metrics.answered(route, method, answer.status, seconds)
+    if isinstance(answer.body, Problem):
+        edge.metrics.refused(answer.body.code)

@@ -1,0 +1,26 @@
+"""What the resources may use: the roles that are on, the settings, and where this process stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from holo.http.metrics import Metrics
+from holo.profile import Profile
+from holo.roles.registry import Registry
+from holo.store.store import Store
+
+
+@dataclass(slots=True)
+class Edge:
+    """One node, as its HTTP edge sees it. ``stopping`` is set when answers that last (event streams) have to end."""
+
+    profile: Profile
+    registry: Registry
+    store: Store
+    clock_ms: Callable[[], int]
+    metrics: Metrics = field(default_factory=Metrics)
+    stopping: trio.Event = field(default_factory=trio.Event)
+    event_streams: int = 0

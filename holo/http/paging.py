@@ -1,0 +1,50 @@
+"""Pages of lists: so many items, and a cursor to where the next page begins.
+
+A page also ends when it has looked at much more than it may return, so that a filter that matches little costs a
+request a bounded time; such a page may be short, even empty, and still has a ``next``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from holo.core.cid import Cid
+from holo.http.cursor import Cursor, decode_cursor, encode_cursor
+from holo.http.parameters import CURSOR, page_limit
+from holo.http.route import Call
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+_LOOKED_AT_PER_ITEM: Final = 10
+
+
+def start_of(call: Call) -> Cursor | None:
+    """Where the page asked for begins: behind the cursor's position, or None for the first page."""
+    text = call.query.get(CURSOR)
+    return None if text is None else decode_cursor(text, call.list_name)
+
+
+def take_page(
+    call: Call,
+    found: Iterable[tuple[bytes, S]],
+    shape: Callable[[S], T | None],
+    *,
+    snapshot: Cid | None = None,
+) -> tuple[list[T], str | None]:
+    """(items, cursor) of one page of ``found``: (position, thing) pairs in the list's order.
+
+    ``shape`` makes an item of a thing, or None to leave it out.
+    """
+    limit = page_limit(call.query)
+    items: list[T] = []
+    last: bytes | None = None
+    for looked_at, (position, thing) in enumerate(found):
+        if last is not None and (len(items) == limit or looked_at >= limit * _LOOKED_AT_PER_ITEM):
+            return items, encode_cursor(call.list_name, Cursor(snapshot, last))
+        item = shape(thing)
+        if item is not None:
+            items.append(item)
+        last = position
+    return items, None
