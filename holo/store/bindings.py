@@ -18,8 +18,10 @@ from holo.core.cid import Cid
 from holo.core.envelope import Record
 from holo.core.errors import Rejected
 from holo.core.limits import PENDING_PER_SIGNER
+from holo.store.layout import Boxed, NamespaceRow, Past
 from holo.store.policies import PolicyCache
-from holo.store.records import Boxed, NamespaceRow, Past, RecordsReader, RecordsWriter
+from holo.store.records import RecordsReader
+from holo.store.records_writer import RecordsWriter
 
 NotCounting = Literal["sealed-out", "waiting"]
 
@@ -110,7 +112,7 @@ def admit_partial(
 def resettle(records: RecordsWriter, cache: PolicyCache, row: NamespaceRow) -> None:
     """Make every name of a namespace anew from its history, under the chain now in effect."""
     for path in list(records.paths(row.ns)):
-        after = settle(_counting(records, cache, row, path))
+        after = settle(standings_that_count(records, cache, row, path))
         if after != records.current(row.ns, path):
             records.put_current(row.ns, path, after)
         records.mark_dirty(row.ns, path)
@@ -137,7 +139,9 @@ def pending(
     return [(cid, rev, signatures) for cid, (rev, signatures) in ordered]
 
 
-def _counting(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str) -> Iterator[Standing]:
+def standings_that_count(
+    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
+) -> Iterator[Standing]:
     """The standings of the highest rev that counts."""
     top: int | None = None
     for _, past in list(records.history(row.ns, path)):

@@ -14,7 +14,8 @@ from holo.core.cid import Cid
 from holo.core.envelope import Statement
 from holo.core.head import make_head, make_log_genesis, sign
 from holo.core.keys import SigningKey
-from holo.store.records import RecordsReader, RecordsWriter
+from holo.store.records import RecordsReader
+from holo.store.records_writer import RecordsWriter
 
 _META = "log"
 
@@ -125,7 +126,7 @@ class Journal:
         return Receipt(seq, statement.id, envelope)
 
     def sign_head(self, catalog: Cid) -> tuple[Statement, bytes]:
-        """Sign the next head over ``catalog`` and the log as it stands; it becomes real when the transaction commits."""
+        """Sign the next head over ``catalog`` and the log as it stands; real once the transaction commits."""
         state = self._state
         statement = make_head(
             log=state.id,

@@ -31,8 +31,9 @@ from holo.core.receipt import (
 )
 from holo.store import bindings, policies
 from holo.store.journal import Journal, Receipt
+from holo.store.layout import NamespaceRow
 from holo.store.policies import PolicyCache, Seals
-from holo.store.records import NamespaceRow, RecordsWriter
+from holo.store.records_writer import RecordsWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Hosting:
     quota: int = limits.NAMESPACES_HOSTED
 
     def require(self, records: RecordsWriter, policy: Policy) -> None:
-        """Raises ``genesis-foreign``, ``genesis-not-pinned`` or ``namespace-quota`` unless the genesis may be hosted."""
+        """Raises ``genesis-foreign``, ``genesis-not-pinned`` or ``namespace-quota`` unless it may be hosted."""
         pinned = self.pinned.get(policy.ns)
         if pinned is not None and pinned != policy.id:
             raise Rejected("genesis-foreign", f"{policy.ns} is pinned to {pinned!s}", subject=policy.ns)

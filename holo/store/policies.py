@@ -18,7 +18,9 @@ from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, decode_policy
 from holo.core.tree_node import Branch, decode_node
-from holo.store.records import NamespaceRow, PolicyRow, RecordsReader, RecordsWriter
+from holo.store.layout import NamespaceRow, PolicyRow
+from holo.store.records import RecordsReader
+from holo.store.records_writer import RecordsWriter
 
 
 class PolicyCache:

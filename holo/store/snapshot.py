@@ -25,8 +25,10 @@ from holo.core.state import (
 )
 from holo.store import bindings
 from holo.store.journal import Journal, log_state
+from holo.store.layout import NamespaceRow
 from holo.store.policies import PolicyCache
-from holo.store.records import NamespaceRow, RecordsReader, RecordsWriter
+from holo.store.records import RecordsReader
+from holo.store.records_writer import RecordsWriter
 
 
 class Snapshot:

@@ -28,9 +28,11 @@ from holo.store import journal as journals
 from holo.store import snapshot
 from holo.store.environment import Environment
 from holo.store.journal import Journal, LogState
+from holo.store.layout import DATABASES
 from holo.store.ledger import BindingSubmission, Hosting, Ledger, Outcome, Submission
 from holo.store.policies import PolicyCache
-from holo.store.records import DATABASES, RecordsReader, RecordsWriter
+from holo.store.records import RecordsReader
+from holo.store.records_writer import RecordsWriter
 from holo.store.view import View
 
 SCHEMA: Final = 1

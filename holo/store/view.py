@@ -33,8 +33,9 @@ from holo.core.state import (
 )
 from holo.store import bindings
 from holo.store.journal import LogState, log_state
+from holo.store.layout import NamespaceRow, Past
 from holo.store.policies import PolicyCache
-from holo.store.records import NamespaceRow, Past, RecordsReader
+from holo.store.records import RecordsReader
 
 EntryState = Literal["current", "forked", "held", "pending", "superseded"]
 

@@ -1,0 +1,180 @@
+"""The layout of the records environment: which tables, under which keys, in which form (the spec has no say here).
+
+Nothing in this module decides anything. Keys sort the way they are read: names in order, revisions newest first,
+logs by number and sequence. The layout is private to one node and carries a schema version.
+
+====================  =====================================================  =====================================
+table                 key                                                    value
+====================  =====================================================  =====================================
+statements            statement id                                           payload
+endorsements          statement id, kid                                      signature (complete records only)
+namespaces            ns                                                     :class:`NamespaceRow`
+conflicts             ns 0 rival genesis                                     empty
+policies              ns 0 policy id                                         :class:`PolicyRow`
+current               ns 0 path                                              one or two standings
+history               ns 0 path 0 rev descending, statement id               [cid, policy]
+boxes                 ns 0 path 0 policy digest, key, rev descending, id     signature (partial records only)
+receipts              log number, seq                                        envelope
+receipt_ids           receipt id                                             log number, seq
+receipt_types         type 0 log number, seq                                 empty
+receipt_subjects      subject id, log number, seq                            empty
+logs                  log number                                             envelope of the log-genesis
+hashes                log number, level, index                               32 bytes of the RFC 9162 tree
+heads                 log number, seq                                        envelope
+nodes                 CID                                                    tree node, namespace state or catalog
+dead                  head number, CID                                       empty (nodes a head no longer reaches)
+dead_at               CID                                                    the head number it died at
+catalogs              catalog CID                                            number of the last head that cites it
+seals                 CID                                                    tree node of a seal, never collected
+dirty                 ns 0 path, or ns 0 0 for the namespace itself          empty
+====================  =====================================================  =====================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cbor2
+
+from holo.core.binding import Standing
+from holo.core.chain import HeldCode
+from holo.core.cid import DAG_CBOR, Cid
+from holo.core.keys import Kid
+from holo.core.limits import INT_MAX
+
+DATABASES: Final = (
+    "meta", "statements", "endorsements", "namespaces", "conflicts", "policies", "current", "history", "boxes",
+    "receipts", "receipt_ids", "receipt_types", "receipt_subjects", "logs", "hashes", "heads",
+    "nodes", "dead", "dead_at", "catalogs", "seals", "dirty",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRow:
+    """A hosted namespace. ``waiting`` says that statements citing a policy not in effect may be stored."""
+
+    ns: str
+    genesis: Cid
+    policy: Cid
+    policy_seq: int
+    sealing: Cid | None
+    sealing_seq: int
+    held: tuple[HeldCode, Cid] | None
+    waiting: bool
+    state: Cid | None  # the namespace state of the last head, or None before the first
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """A valid policy. ``in_effect``: in the chain in effect; ``sealed``: its seal is satisfied."""
+
+    seq: int
+    in_effect: bool
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One admitted complete statement of a name."""
+
+    rev: int
+    id: Cid
+    cid: Cid | None
+    policy: Cid
+
+
+@dataclass(frozen=True, slots=True)
+class Boxed:
+    """One partial endorsement in a mailbox."""
+
+    policy: Cid
+    kid: Kid
+    rev: int
+    id: Cid
+    signature: bytes
+
+
+def name_key(ns: str, path: str) -> bytes:
+    """The key of a name: a namespace has no zero byte, so names of one namespace are contiguous."""
+    return ns.encode() + b"\0" + path.encode()
+
+
+def descending(rev: int) -> bytes:
+    """A rev as eight bytes that sort the highest first."""
+    return (INT_MAX - rev).to_bytes(8, "big")
+
+
+def ascending(position: bytes) -> int:
+    """The rev that eight descending bytes are."""
+    return INT_MAX - int.from_bytes(position[:8], "big")
+
+
+def log_key(log: int) -> bytes:
+    """The prefix of a log's keys."""
+    return log.to_bytes(4, "big")
+
+
+def seq_key(log: int, seq: int) -> bytes:
+    """The key of a log's entry or head."""
+    return log.to_bytes(4, "big") + seq.to_bytes(8, "big")
+
+
+def box_key(ns: str, path: str, item: Boxed) -> bytes:
+    """The key of a partial endorsement."""
+    return name_key(ns, path) + b"\0" + item.policy.digest + item.kid[2:] + descending(item.rev) + item.id
+
+
+def decode_box(key: bytes, signature: bytes) -> Boxed:
+    """The partial endorsement of a key's part behind its name, and its value."""
+    key = bytes(key)
+    return Boxed(
+        policy=Cid.from_digest(DAG_CBOR, key[:32]),
+        kid=Kid(b"\xed\x01" + key[32:64]),
+        rev=ascending(key[64:72]),
+        id=Cid(key[72:]),
+        signature=bytes(signature),
+    )
+
+
+def encode_namespace(row: NamespaceRow) -> bytes:
+    """The bytes of a row."""
+    held = None if row.held is None else [row.held[0], bytes(row.held[1])]
+    sealing = None if row.sealing is None else bytes(row.sealing)
+    state = None if row.state is None else bytes(row.state)
+    value = [bytes(row.genesis), bytes(row.policy), row.policy_seq, sealing, row.sealing_seq, held, row.waiting, state]
+    return cbor2.dumps(value)
+
+
+def decode_namespace(ns: str, data: bytes) -> NamespaceRow:
+    """The row these bytes are."""
+    genesis, policy, policy_seq, sealing, sealing_seq, held, waiting, state = cbor2.loads(data)
+    return NamespaceRow(
+        ns=ns,
+        genesis=Cid(genesis),
+        policy=Cid(policy),
+        policy_seq=policy_seq,
+        sealing=None if sealing is None else Cid(sealing),
+        sealing_seq=sealing_seq,
+        held=None if held is None else (held[0], Cid(held[1])),
+        waiting=waiting,
+        state=None if state is None else Cid(state),
+    )
+
+
+def encode_standings(standings: tuple[Standing, ...]) -> bytes:
+    """The bytes of a name's standings."""
+    return cbor2.dumps(
+        [
+            [bytes(s.id), s.rev, None if s.cid is None else bytes(s.cid), bytes(s.policy), list(s.positions), s.first]
+            for s in standings
+        ]
+    )
+
+
+def decode_standings(data: bytes) -> tuple[Standing, ...]:
+    """The standings these bytes are."""
+    return tuple(
+        Standing(Cid(id), rev, None if cid is None else Cid(cid), Cid(policy), tuple(positions), Kid(first))
+        for id, rev, cid, policy, positions, first in cbor2.loads(data)
+    )

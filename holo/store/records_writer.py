@@ -1,0 +1,119 @@
+"""Typed writes of the records environment inside one transaction. What lies where: :mod:`holo.store.layout`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cbor2
+
+from holo.core.binding import Standing
+from holo.core.cid import Cid
+from holo.core.keys import Kid
+from holo.store.environment import Writer
+from holo.store.layout import (
+    Boxed,
+    NamespaceRow,
+    Past,
+    PolicyRow,
+    box_key,
+    descending,
+    encode_namespace,
+    encode_standings,
+    log_key,
+    name_key,
+    seq_key,
+)
+from holo.store.records import RecordsReader
+
+
+class RecordsWriter(RecordsReader):
+    """Typed writes inside one transaction. Reads see what was written before."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(writer)
+        self._w = writer
+
+    def put_payload(self, statement: Cid, payload: bytes) -> None:
+        self._w.put("statements", statement, payload)
+
+    def delete_payload(self, statement: Cid) -> None:
+        self._w.delete("statements", statement)
+
+    def put_endorsement(self, statement: Cid, kid: Kid, signature: bytes) -> None:
+        self._w.put("endorsements", statement + kid, signature)
+
+    def put_namespace(self, row: NamespaceRow) -> None:
+        self._w.put("namespaces", row.ns.encode(), encode_namespace(row))
+
+    def put_conflict(self, ns: str, genesis: Cid) -> None:
+        self._w.put("conflicts", ns.encode() + b"\0" + genesis, b"")
+
+    def put_policy_row(self, ns: str, policy: Cid, row: PolicyRow) -> None:
+        self._w.put("policies", ns.encode() + b"\0" + policy, cbor2.dumps([row.seq, row.in_effect, row.sealed]))
+
+    def put_current(self, ns: str, path: str, standings: tuple[Standing, ...]) -> None:
+        if not standings:
+            self._w.delete("current", name_key(ns, path))
+            return
+        self._w.put("current", name_key(ns, path), encode_standings(standings))
+
+    def put_past(self, ns: str, path: str, past: Past) -> None:
+        key = name_key(ns, path) + b"\0" + descending(past.rev) + past.id
+        self._w.put("history", key, cbor2.dumps([None if past.cid is None else bytes(past.cid), bytes(past.policy)]))
+
+    def put_box(self, ns: str, path: str, item: Boxed) -> None:
+        self._w.put("boxes", box_key(ns, path, item), item.signature)
+
+    def delete_box(self, ns: str, path: str, item: Boxed) -> None:
+        self._w.delete("boxes", box_key(ns, path, item))
+
+    def put_node(self, cid: Cid, data: bytes) -> None:
+        self._w.put("nodes", cid, data)
+        self._w.delete("dead_at", cid)
+
+    def put_sealed_node(self, cid: Cid, data: bytes) -> None:
+        self._w.put("seals", cid, data)
+
+    def bury_node(self, cid: Cid, head: int) -> None:
+        """Note that the head numbered ``head`` no longer reaches this node."""
+        number = head.to_bytes(8, "big")
+        self._w.put("dead", number + cid, b"")
+        self._w.put("dead_at", cid, number)
+
+    def collect_node(self, cid: Cid, head: int) -> bool:
+        """Delete a node that died at ``head``, unless it has come back since. Returns whether it was deleted."""
+        number = head.to_bytes(8, "big")
+        self._w.delete("dead", number + cid)
+        if self._w.get("dead_at", cid) != number:
+            return False
+        self._w.delete("dead_at", cid)
+        return self._w.delete("nodes", cid)
+
+    def put_catalog(self, catalog: Cid, head: int) -> None:
+        self._w.put("catalogs", catalog, head.to_bytes(8, "big"))
+
+    def mark_dirty(self, ns: str, path: str | None) -> None:
+        self._w.put("dirty", ns.encode() + b"\0" + (b"\0" if path is None else path.encode()), b"")
+
+    def clear_dirty(self, ns: str, path: str | None) -> None:
+        self._w.delete("dirty", ns.encode() + b"\0" + (b"\0" if path is None else path.encode()))
+
+    def put_log_hash(self, log: int, level: int, index: int, value: bytes) -> None:
+        self._w.put("hashes", log_key(log) + bytes((level,)) + index.to_bytes(8, "big"), value)
+
+    def put_log_genesis(self, log: int, envelope: bytes) -> None:
+        self._w.put("logs", log_key(log), envelope)
+
+    def put_receipt(self, log: int, seq: int, receipt: Cid, type: str, subjects: list[bytes], envelope: bytes) -> None:
+        place = seq_key(log, seq)
+        self._w.put("receipts", place, envelope)
+        self._w.put("receipt_ids", receipt, place)
+        self._w.put("receipt_types", type.encode() + b"\0" + place, b"")
+        for subject in subjects:
+            self._w.put("receipt_subjects", subject + place, b"")
+
+    def put_head(self, log: int, seq: int, envelope: bytes) -> None:
+        self._w.put("heads", seq_key(log, seq), envelope)
+
+    def put_meta(self, key: str, value: Any) -> None:
+        self._w.put("meta", key.encode(), cbor2.dumps(value))
