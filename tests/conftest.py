@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,24 @@ settings.register_profile("default", deadline=None, max_examples=100)
 settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
 settings.register_profile("soak", deadline=None, max_examples=10_000, print_blob=True)
 settings.load_profile(os.environ.get("HOLO_HYPOTHESIS_PROFILE", "default"))
+
+
+_MEMORY = Path("/dev/shm")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary folders in memory where there is such a place: hundreds of stores sync thousands of times.
+
+    A sync is still asked for and still waited for; only the disk is faster. HOLO_TEST_DISK=1 keeps the disk.
+    """
+    if config.option.basetemp is None and os.access(_MEMORY, os.W_OK) and not os.environ.get("HOLO_TEST_DISK"):
+        config.option.basetemp = str(_MEMORY / f"holo-tests-{os.getpid()}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back."""
+    if str(config.option.basetemp).startswith(f"{_MEMORY}/holo-tests-"):
+        shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
