@@ -227,10 +227,10 @@ class Ledger:
             policies.host_namespace(records, policy)
             fresh = records.namespace(policy.ns)
         assert fresh is not None
+        sealed = False
         if policy.seal is not None and (new or submission.nodes):
-            seals = Seals(records, self.cache, self._missing)
-            seals.keep_nodes(records, policy, submission.nodes)
-        if new or submission.nodes:
+            sealed = Seals(records, self.cache, self._missing).keep_nodes(records, policy, submission.nodes)
+        if new or sealed:
             records.mark_dirty(policy.ns, None)
             fresh = self._rechain(records, fresh)
         state = self._policy_state(records, fresh, policy)

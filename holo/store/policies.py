@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from holo.core import binding as bindings
 from holo.core import limits, tree
@@ -17,6 +18,7 @@ from holo.core.envelope import Record
 from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, decode_policy
+from holo.core.state import Cited, parse_current
 from holo.core.tree_node import Branch, decode_node
 from holo.store.layout import NamespaceRow, PolicyRow
 from holo.store.records import RecordsReader
@@ -152,9 +154,10 @@ class Seals:
         if self._missing.get(policy.id):
             return False
         missing = set[Cid]()
-        for item in self._lacking(ns, policy):
+        # Counted as they come: a small hostile tree names one thing 2^50 times. Nothing more is wanted of an invalid one.
+        for item in islice(self._lacking(ns, policy), limits.SEAL_MISSING):
             missing.add(item)
-            if len(missing) >= limits.SEAL_MISSING:
+            if item == policy.seal:
                 break
         if missing:
             self._missing[policy.id] = missing
@@ -162,11 +165,15 @@ class Seals:
             self._missing.pop(policy.id, None)
         return not missing
 
-    def keep_nodes(self, records: RecordsWriter, policy: Policy, nodes: Sequence[bytes]) -> None:
-        """Copy the seal's tree, as far as it is here or among ``nodes``, to where nothing is collected."""
+    def keep_nodes(self, records: RecordsWriter, policy: Policy, nodes: Sequence[bytes]) -> bool:
+        """Copy the seal's tree, as far as it is here or among ``nodes``, to where nothing is collected.
+
+        Returns whether there was anything to copy.
+        """
         assert policy.seal is not None
+        copied = False
         given = {Cid.of(DAG_CBOR, data): data for data in nodes}
-        stack = [policy.seal]
+        stack, seen = [policy.seal], {policy.seal}
         while stack:
             cid = stack.pop()
             data = records.sealed_node(cid)
@@ -182,10 +189,14 @@ class Seals:
                     continue  # a seal over rubbish is never satisfied; what names it need not be kept
                 records.put_sealed_node(cid, data)
                 self.arrived(cid)
+                copied = True
             else:
                 node = decode_node(data)
             if isinstance(node, Branch):
-                stack.extend(link for _, _, link in node.children)
+                links = dict.fromkeys(link for _, _, link in node.children if link not in seen)
+                seen.update(links)
+                stack += links
+        return copied
 
     def _lacking(self, ns: str, policy: Policy) -> Iterator[Cid]:
         """What is missing or invalid, at least one of each kind found; an invalid seal lacks its own root for ever."""
@@ -203,8 +214,8 @@ class Seals:
             tree.check_tree(read, policy.seal)
             earlier = {item.id for item in self._earlier(policy)}
             for key, value in tree.iterate(read, policy.seal):
-                for entry in value:
-                    yield from self._entry_lacks(ns, key, entry, earlier, policy.seal)
+                for cited in parse_current(value):
+                    yield from self._entry_lacks(ns, key, cited, earlier, policy.seal)
         except Missing:
             yield from absent
         except Rejected:
@@ -215,11 +226,8 @@ class Seals:
             policy = self._cache.get(self._records, policy.prev)
             yield policy
 
-    def _entry_lacks(self, ns: str, key: bytes, entry: object, earlier: set[Cid], root: Cid) -> Iterator[Cid]:
-        if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], Cid)):
-            yield root
-            return
-        statement, positions = entry
+    def _entry_lacks(self, ns: str, key: bytes, cited: Cited, earlier: set[Cid], root: Cid) -> Iterator[Cid]:
+        statement = cited.statement
         payload = self._records.payload(statement)
         if payload is None:
             yield statement
@@ -232,23 +240,23 @@ class Seals:
         if item.name.namespace != ns or item.name.path.encode() != key or item.policy not in earlier:
             yield root
             return
-        cited = self._cache.get(self._records, item.policy)
-        if not _positions_valid(positions, cited, item):
+        policy = self._cache.get(self._records, item.policy)
+        if not _positions_valid(cited.positions, policy, item):
             yield root
             return
         endorsed = self._records.endorsements(statement)
         complete = self._records.past(ns, item.name.path, item.rev, statement)
-        if not complete or any(cited.signers[at].key not in endorsed for at in positions):
+        if not complete or any(policy.signers[at].key not in endorsed for at in cited.positions):
             yield statement
 
 
-def _positions_valid(positions: object, cited: Policy, item: bindings.Binding) -> bool:
-    """Whether a seal's list of positions is one a complete record of this binding could have."""
-    if not isinstance(positions, list) or not all(type(at) is int and 0 <= at < len(cited.signers) for at in positions):
+def _positions_valid(positions: tuple[int, ...], policy: Policy, item: bindings.Binding) -> bool:
+    """Whether a seal's list of positions, which is ascending, is one a complete record of this binding could have."""
+    if positions[-1] >= len(policy.signers):
         return False
-    kids = [cited.signers[at].key for at in positions]
-    allowed = cited.positions(kids, item.name.handle, item.name.tag)
-    return list(allowed) == positions and len(positions) >= cited.threshold_for(item.name.tag)
+    kids = [policy.signers[at].key for at in positions]
+    allowed = policy.positions(kids, item.name.handle, item.name.tag)
+    return allowed == positions and len(positions) >= policy.threshold_for(item.name.tag)
 
 
 def _require_room(policy: Policy, endorsers: set[Kid], known: dict[Cid, Known]) -> None:

@@ -36,6 +36,9 @@ from holo.store.records_writer import RecordsWriter
 from holo.store.view import View
 
 SCHEMA: Final = 1
+UPGRADES: Final[dict[int, Callable[[RecordsWriter], None]]] = {}
+"""schema → what turns a store of it into the next one, inside the transaction that opens it."""
+
 _WITNESS: Final = "witness.json"
 
 
@@ -205,7 +208,7 @@ class Store:
         with self._env.read() as reader:
             records = RecordsReader(reader)
             schema, node = records.meta("schema"), records.meta("node")
-        if schema is not None and schema != SCHEMA:
+        if schema is not None and schema != SCHEMA and schema not in UPGRADES:
             raise StoreFailed("store-version", f"{self._path} has schema {schema}; this version reads {SCHEMA}")
         if node is not None and node != self.key.kid:
             raise StoreFailed("store-corrupt", f"{self._path} belongs to another node key")
@@ -214,6 +217,11 @@ class Store:
         """Make a new store's log, or a new log for a store that was put back."""
         with self._env.write() as writer:
             records = RecordsWriter(writer)
+            schema = records.meta("schema")
+            while schema in UPGRADES:
+                UPGRADES[schema](records)
+                schema += 1
+                records.put_meta("schema", schema)
             place = self._place()
             state = journals.log_state(records)
             if state is None:

@@ -18,6 +18,7 @@ from holo.store.environment import Environment
 from holo.store.fsck import Fault, check_store
 from holo.store.layout import DATABASES
 from holo.store.records import RecordsReader
+from holo.store.records_writer import RecordsWriter
 from holo.store.store import Request, Store
 from tests.store.people import ALICE, BOB, CAROL, NODE, ROOT, admitted, binding, commit, open_store, policy, submit
 
@@ -163,6 +164,28 @@ def test_another_nodes_key_or_another_schema_is_refused(tmp_path: Path) -> None:
     env.close()
     with pytest.raises(StoreFailed, match="schema 99"):
         open_store(tmp_path / "records")
+
+
+def test_an_older_schema_is_upgraded_in_one_transaction_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_store(tmp_path / "records")) as store:
+        admitted(store, submit(GENESIS, ROOT))
+
+    def fail(records: RecordsWriter) -> None:
+        records.put_meta("half", 1)
+        raise RuntimeError("half way")
+
+    monkeypatch.setattr("holo.store.store.SCHEMA", 2)
+    with pytest.raises(StoreFailed, match="schema 1"):
+        open_store(tmp_path / "records")
+    monkeypatch.setattr("holo.store.store.UPGRADES", {1: fail})
+    with pytest.raises(RuntimeError, match="half way"):
+        open_store(tmp_path / "records")
+    monkeypatch.setattr("holo.store.store.UPGRADES", {1: lambda records: records.put_meta("new", 2)})
+    with closing(open_store(tmp_path / "records")) as store, store.view() as view:
+        assert [view.records.meta(key) for key in ("schema", "half", "new")] == [2, None, 2]
+        assert list(check_store(view.records, NODE.kid)) == []
 
 
 TAMPERED = ["statements", "endorsements", "boxes", "policies", "current", "history", "receipts", "receipt_ids",
