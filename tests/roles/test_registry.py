@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import trio
@@ -27,7 +28,7 @@ GENESIS = policy(ALICE, BOB, two_for=["stable"])
 
 def incoming(statement: object, *keys: SigningKey) -> Incoming:
     record = make_record(statement, *keys)  # type: ignore[arg-type]
-    kind = "policy" if record.statement.type == "policy" else "binding"
+    kind: Literal["policy", "binding"] = "policy" if record.statement.type == "policy" else "binding"
     return Incoming(kind, record.envelopes(), compare_and_swap=True)
 
 
