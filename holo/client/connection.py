@@ -19,6 +19,7 @@ from holo import __version__
 from holo.core.errors import CODES, HoloError
 from holo.core.keys import Kid
 from holo.core.limits import REPLY_BYTES
+from holo.http.query import encode_query
 
 if TYPE_CHECKING:  # importing httpx costs 0.2 s: only those who connect pay
     import httpx
@@ -125,10 +126,12 @@ class Connection:
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             sent["content-type"] = _TYPES["json"]
-        query = {name: str(value) for name, value in (params or {}).items() if value is not None}
+        # Written by the node's own rules, since other encoders differ about what + means.
+        query = encode_query({name: str(value) for name, value in (params or {}).items() if value is not None})
+        target = f"{path}?{query}" if query else path
         while True:
             try:
-                return self._attempt(method, path, query, data, sent)
+                return self._attempt(method, target, data, sent)
             except HoloError as error:
                 if error.code not in _PASS_ON or len(self._endpoints) == 1:
                     raise
@@ -150,15 +153,13 @@ class Connection:
     ) -> None:
         self.close()
 
-    def _attempt(
-        self, method: str, path: str, query: Mapping[str, str], data: bytes | None, headers: Mapping[str, str]
-    ) -> Reply:
+    def _attempt(self, method: str, target: str, data: bytes | None, headers: Mapping[str, str]) -> Reply:
         import httpx
 
         try:
             if self._http is None:
                 self._http = self._open()
-            with self._http.stream(method, path, params=query, content=data, headers=headers) as response:
+            with self._http.stream(method, target, content=data, headers=headers) as response:
                 body = _read_bounded(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -12,7 +12,7 @@ from holo.core.cid import Cid
 from holo.core.errors import HoloError
 from holo.core.keys import Kid
 from holo.http import types
-from holo.http.base64url import encode_base64url
+from holo.http.base64url import decode_base64url, encode_base64url
 
 _ItemT_co = TypeVar("_ItemT_co", covariant=True)
 _T = TypeVar("_T")
@@ -110,6 +110,51 @@ class Client:
         """The decision, its receipt and the bundle with which a stranger can make it again."""
         params = {**_resolve_params(name, policy_ref), "receipt": "1"}
         return self._get("/v1/resolve", types.ResolvedWithReceipt, params)
+
+    # --- catalogs and objects
+
+    def catalog(self) -> types.CatalogReply:
+        """The newest head and what it commits to."""
+        return self._get("/v1/catalogs/current", types.CatalogReply)
+
+    def catalog_entries(self, catalog: str, prefix: str | None = None) -> Iterator[types.CatalogEntry]:
+        """The names of a kept catalog."""
+        return self._pages(f"/v1/catalogs/{catalog}/entries", types.CatalogEntries, {"prefix": prefix})
+
+    def catalog_diff(self, catalog: str, since: str) -> Iterator[types.CatalogChange]:
+        """What differs between the catalog ``since`` and ``catalog``."""
+        return self._pages(f"/v1/catalogs/{catalog}/diff", types.CatalogChanges, {"from": since})
+
+    def catalog_proof(self, catalog: str, name: str) -> types.CatalogProof:
+        """That a catalog has a name, or has not."""
+        return self._get(f"/v1/catalogs/{catalog}/proof", types.CatalogProof, {"name": name})
+
+    def object(self, cid: Cid) -> types.ObjectReply:
+        """Any public object, its bytes checked against ``cid``."""
+        found = self._get(f"/v1/objects/{cid}", types.ObjectReply)
+        if not cid.matches(decode_base64url(found.data, limits.BLOCK_BYTES, at="data")):
+            raise HoloError("reply-invalid", f"{self.url} sent other bytes for {cid}", subject=str(cid))
+        return found
+
+    # --- receipts
+
+    def heads(self, since: int | None = None) -> Iterator[types.HeadItem]:
+        """Heads of the node's current log, in order of seq."""
+        return self._pages("/v1/heads", types.HeadsPage, {"since": since})
+
+    def receipts(
+        self, *, type: str | None = None, subject: str | None = None, since: int | None = None
+    ) -> Iterator[types.ReceiptItem]:
+        """Receipts of the node's log, oldest first."""
+        return self._pages("/v1/receipts", types.ReceiptsPage, {"type": type, "subject": subject, "since": since})
+
+    def receipt(self, receipt: Cid) -> types.ReceiptItem:
+        """One receipt."""
+        return self._get(f"/v1/receipts/{receipt}", types.ReceiptItem)
+
+    def receipt_proof(self, receipt: Cid, size: int | None = None) -> types.ReceiptProof:
+        """That a receipt is in the node's log."""
+        return self._get(f"/v1/receipts/{receipt}/proof", types.ReceiptProof, {"size": size})
 
     # --- shared
 

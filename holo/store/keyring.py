@@ -72,6 +72,10 @@ class Keyring:
                 return stored
         raise Missing("key-unknown", f"{name} is not in {self._home.keys}", subject=name)
 
+    def path(self, name: str) -> Path:
+        """Where the key with this name lies, or would."""
+        return self._home.keys / (name + _SUFFIX)
+
     def add(self, name: str, key: SigningKey, passphrase: str | None = None) -> StoredKey:
         """Store ``key`` under a new name. Raises ``key-exists`` or ``label-invalid``; never replaces a file."""
         check_key_name(name)
@@ -79,7 +83,7 @@ class Keyring:
             if stored.kid == key.kid:
                 raise Rejected("key-exists", f"{stored.did} is here as {stored.name}", subject=stored.name)
         make_private_folder(self._home.create().keys)
-        path = self._home.keys / (name + _SUFFIX)
+        path = self.path(name)
         if not write_new(path, _encode(key, passphrase)):
             raise Rejected("key-exists", f"{path} is there already", subject=name)
         return StoredKey(name, key.kid, passphrase is not None, path)

@@ -1,0 +1,156 @@
+"""``holo doctor``: everything that can be wrong with a home, looked at; with ``--fsck`` every byte of its store."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from holo.cli import exits
+from holo.cli.group import Verb
+from holo.cli.invocation import Invocation, table
+from holo.client import Client, Connection, Endpoint
+from holo.core import keys
+from holo.core.errors import HoloError
+from holo.store.home import Home, files_in
+from holo.store.keyring import NODE, Keyring, own_kid
+from holo.store.trust import read_remotes, read_trust
+
+_FREE_BYTES: Final = 1 << 30
+_MARKS: Final = {"ok": "ok", "warn": "warn", "bad": "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``verdict`` is ok, warn or bad."""
+
+    check: str
+    verdict: str
+    detail: str
+
+
+@click.command(cls=Verb)
+@click.option("--fsck", is_flag=True, help="Derive everything in the store again and compare.")
+@click.pass_obj
+def doctor(invocation: Invocation, fsck: bool) -> None:
+    """Find out what is wrong with this home. Changes nothing; exit 1 if something is bad."""
+    home = invocation.home
+    checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("python", _python),
+        ("home", lambda: _home(home)),
+        ("keys", lambda: _keys(home)),
+        ("trust", lambda: _trust(home)),
+        ("outbox", lambda: _outbox(home)),
+        ("disk", lambda: _disk(home)),
+        ("node", lambda: _node(invocation, home)),
+    ]
+    if fsck:
+        checks.append(("store", lambda: _store(invocation, home)))
+    found: list[Finding] = []
+    for name, check in checks:
+        try:
+            found += check()
+        except (HoloError, OSError) as error:
+            found.append(Finding(name, "bad", str(error)))
+    bad = any(finding.verdict == "bad" for finding in found)
+    items: list[dict[str, Any]] = [
+        {"check": item.check, "verdict": item.verdict, "detail": item.detail} for item in found
+    ]
+    rows = [[invocation.mark(item.verdict, _MARKS[item.verdict]), item.check, item.detail] for item in found]
+    invocation.show({"healthy": not bad, "items": items}, table(rows))
+    if bad:
+        raise click.exceptions.Exit(exits.BAD)
+
+
+def _python() -> Iterator[Finding]:
+    version = platform.python_version()
+    fits = (3, 11) <= sys.version_info[:2] < (3, 15)
+    yield Finding("python", "ok" if fits else "warn", f"{version} on {platform.system()} {platform.machine()}")
+
+
+def _home(home: Home) -> Iterator[Finding]:
+    if not home.exists():
+        yield Finding("home", "ok", f"{home.path} is not there yet; the first verb that needs it makes it")
+        return
+    home.check()
+    yield Finding("home", "ok", f"{home.path}, for you alone")
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    entries = Keyring(home).entries()
+    open_ones = [entry.name for entry in entries if not entry.sealed]
+    yield Finding("keys", "ok", f"{len(entries)} keys, {len(entries) - len(open_ones)} with a passphrase")
+    for entry in entries:
+        if entry.name.endswith("-recovery"):
+            yield Finding("keys", "warn", f"{entry.name} lies here; a recovery key belongs offline")
+
+
+def _trust(home: Home) -> Iterator[Finding]:
+    trust, remotes = read_trust(home), read_remotes(home)
+    counts = f"{len(trust.nodes)} nodes, {len(trust.namespaces)} namespaces, {len(remotes)} remotes"
+    yield Finding("trust", "ok", counts)
+
+
+def _outbox(home: Home) -> Iterator[Finding]:
+    waiting = list(files_in(home.outbox, ".record"))
+    for path in waiting:
+        yield Finding("outbox", "warn", f"{path.stem} was signed and no node has answered; run its command again")
+    if not waiting:
+        yield Finding("outbox", "ok", "nothing waits to be sent")
+
+
+def _disk(home: Home) -> Iterator[Finding]:
+    place = home.path
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    yield Finding("disk", "ok" if free > _FREE_BYTES else "warn", f"{free >> 20} MiB free at {place}")
+
+
+def _node(invocation: Invocation, home: Home) -> Iterator[Finding]:
+    running = home.running()
+    if running is None:
+        yield Finding("node", "ok", "none runs here; verbs open the store themselves")
+        return
+    try:
+        os.kill(running.pid, 0)
+    except ProcessLookupError:
+        yield Finding("node", "warn", f"pid {running.pid} left its address and is gone; the next verb clears it")
+        return
+    except PermissionError:
+        pass  # it is there, under another user
+    expected = own_kid(home, NODE)
+    endpoint = Endpoint(running.url, expected or keys.parse_did(running.node))
+    with Client(Connection([endpoint], timeout_s=min(invocation.timeout_s, 5))) as client:
+        about = client.node()
+    yield Finding("node", "ok", f"{running.url} answers as {about.node}, version {about.version}")
+
+
+def _store(invocation: Invocation, home: Home) -> Iterator[Finding]:
+    from holo.node import wall_clock_ms
+    from holo.store.fsck import check_store
+    from holo.store.keyring import own_key
+    from holo.store.store import Store
+
+    if not home.records.exists():
+        yield Finding("store", "ok", "nothing is stored yet")
+        return
+    store = Store(home.records, own_key(home, NODE), clock_ms=wall_clock_ms, readonly=True)
+    sound = True
+    try:
+        with store.view() as view:
+            for fault in check_store(
+                view.records, view.node, lambda stage, count: invocation.say(f"fsck {stage}: {count} faults")
+            ):
+                sound = False
+                yield Finding("store", "bad", f"{fault.table} {fault.subject}: {fault.detail}")
+    finally:
+        store.close()
+    if sound:
+        yield Finding("store", "ok", "everything derived again, and the same")

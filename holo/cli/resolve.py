@@ -1,0 +1,120 @@
+"""``holo resolve``: the answer to a name, and every rule that led to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from holo.cli import kinds
+from holo.cli.exits import OK, exit_of_decision
+from holo.cli.group import Verb
+from holo.cli.invocation import Invocation, fields
+from holo.cli.session import open_client
+from holo.client import Client
+from holo.core import decision
+from holo.core.bundle import verify_bundle
+from holo.core.cid import Cid
+from holo.core.errors import HoloError, Rejected
+from holo.core.head import Anchors
+from holo.core.limits import BUNDLE_BYTES
+from holo.core.names import Name
+from holo.http.base64url import decode_base64url
+from holo.http.types import Resolved, ResolvedWithReceipt, Step
+from holo.store.home import write_atomically
+from holo.store.trust import read_trust
+
+_STYLE: Final = {"resolved": "ok", "refused": "bad"}
+
+
+@click.command(cls=Verb)
+@click.argument("name", type=kinds.name)
+@click.option(
+    "--policy", type=kinds.cid, help="Yours, as the reader: a genesis, the policy in effect, a consumer pack."
+)
+@click.option(
+    "--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Keep the proof: a bundle for strangers."
+)
+@click.pass_obj
+def resolve(invocation: Invocation, name: Name, policy: Cid | None, receipt: Path | None) -> None:
+    """What NAME stands for. -v says why; the exit code is 0 only where the answer is content."""
+    with open_client(invocation) as client:
+        found = ask(invocation, client, name, policy, receipt)
+    lines = [found.cid or invocation.mark(found.outcome, _STYLE.get(found.outcome, "warn"))]
+    if invocation.verbose or found.outcome != "resolved":
+        lines = [*step_lines(found.steps), *summary(invocation, found)]
+    invocation.show(plain(found), lines)
+    if "forked" in found.flags:
+        invocation.warn("the name is forked: another signer bound it differently at this revision")
+    code = exit_of_decision(found.outcome, plain(found)["steps"])
+    if code != OK:
+        raise click.exceptions.Exit(code)
+
+
+def ask(
+    invocation: Invocation, client: Client, name: Name, policy: Cid | None, bundle_file: Path | None = None
+) -> Resolved:
+    """The node's decision. The genesis this home pins is asked for where the reader names no policy.
+
+    With ``bundle_file`` the proof is checked here, with the node as its anchor, and written there.
+    """
+    if policy is None:
+        policy = read_trust(invocation.home).namespaces.get(name.namespace)
+    if bundle_file is None:
+        return client.resolve(str(name), policy)
+    found = client.resolve_with_receipt(str(name), policy)
+    bundle = decode_base64url(found.bundle, BUNDLE_BYTES, at="bundle")
+    _check_bundle(client, bundle, found)
+    write_atomically(bundle_file, bundle, 0o644)
+    invocation.say(f"wrote {bundle_file}, {len(bundle)} bytes")
+    return found
+
+
+def plain(found: Resolved) -> dict[str, Any]:
+    """The decision and nothing else, as JSON."""
+    value = msgspec.to_builtins(found)
+    assert isinstance(value, dict)
+    return {key: item for key, item in value.items() if key not in ("receipt_cose", "bundle")}
+
+
+def step_lines(steps: Sequence[Step]) -> Iterator[str]:
+    """One line a rule: whether it holds, its code, and what it says."""
+    width = max((len(step.code) for step in steps), default=0)
+    for step in steps:
+        yield f"{'ok ' if step.ok else 'NO '} {step.code:{width}}  {sentence(step)}"
+
+
+def sentence(step: Step) -> str:
+    """What a step says, for people; a newer node may apply rules unknown here."""
+    holds, fails = decision.SENTENCES.get(step.code, (step.code, step.code))
+    text = holds if step.ok else fails
+    return text.format(subject=step.subject or "none", n="none" if step.n is None else step.n)
+
+
+def summary(invocation: Invocation, found: Resolved) -> list[str]:
+    """The outcome and its ids."""
+    outcome = invocation.mark(found.outcome, _STYLE.get(found.outcome, "warn"))
+    return fields(
+        [
+            ("outcome", outcome),
+            ("cid", found.cid),
+            ("rev", found.rev),
+            ("statement", found.statement),
+            ("policy", found.policy),
+            ("decision", found.decision),
+        ]
+    )
+
+
+def _check_bundle(client: Client, bundle: bytes, found: ResolvedWithReceipt) -> None:
+    report = verify_bundle(bundle, Anchors(nodes=frozenset({client.kid()})))
+    bad = next((check for check in report.checks if check.verdict == "bad"), None)
+    if bad is not None:
+        raise Rejected("bundle-invalid", f"{bad.code}: {bad.detail}", at=bad.at)
+    if found.decision not in {
+        str(receipt.decision.as_statement().id) for receipt in report.receipts if hasattr(receipt, "decision")
+    }:
+        raise HoloError("reply-invalid", "the bundle proves another decision than the reply", subject=found.name)

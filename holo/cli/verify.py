@@ -1,0 +1,47 @@
+"""``holo verify``: whether a file or folder in hand is what a name stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from holo.cli import exits, kinds
+from holo.cli.content import measure
+from holo.cli.exits import exit_of_decision
+from holo.cli.group import Verb
+from holo.cli.invocation import Invocation, fields
+from holo.cli.resolve import ask, plain, step_lines, summary
+from holo.cli.session import open_client
+from holo.core.cid import Cid
+from holo.core.names import Name
+
+
+@click.command(cls=Verb)
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.argument("name", type=kinds.name)
+@click.option("--policy", type=kinds.cid, help="Yours, as the reader.")
+@click.pass_obj
+def verify(invocation: Invocation, path: Path, name: Name, policy: Cid | None) -> None:
+    """Is PATH the release NAME? Exit 0 if so, 1 if it is something else."""
+    mine = measure(invocation, path)
+    with open_client(invocation) as client:
+        found = ask(invocation, client, name, policy)
+    result = {
+        "path": str(path),
+        "name": found.name,
+        "match": found.cid == str(mine.cid) if found.cid else None,
+        "cid": str(mine.cid),
+        "expected": found.cid,
+        "outcome": found.outcome,
+        "rev": found.rev,
+        "decision": found.decision,
+    }
+    if found.cid is None:
+        invocation.show(result, [*step_lines(found.steps), *summary(invocation, found)])
+        raise click.exceptions.Exit(exit_of_decision(found.outcome, plain(found)["steps"]))
+    if not result["match"]:
+        verdict = invocation.mark("NO", "bad") + f": {path} is not {found.name}"
+        invocation.show(result, [verdict, *fields([("here", mine.cid), ("signed", found.cid)])])
+        raise click.exceptions.Exit(exits.BAD)
+    invocation.show(result, [invocation.mark("yes", "ok") + f": {path} is {found.name} rev {found.rev}", found.cid])

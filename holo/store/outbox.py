@@ -1,0 +1,52 @@
+"""The outbox: records that were signed here and that no node has answered for yet.
+
+A record is saved before it is first sent and dropped once a node has taken or refused it. Whoever tries again sends
+these very bytes: signing the same intent twice would be two statements of one revision, which nobody could tell apart
+from a quarrel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from holo.core import codec, limits
+from holo.core.binding import Binding, open_binding
+from holo.core.cid import Cid
+from holo.core.envelope import Record
+from holo.core.names import Name
+from holo.store.home import Home, files_in, make_private_folder, read_small, write_atomically
+
+_SUFFIX: Final = ".record"
+_FILE_BYTES: Final = limits.ENDORSEMENTS_PER_RECORD * (limits.BINDING_BYTES + 2 * limits.ENVELOPE_OVERHEAD_BYTES)
+
+
+class Outbox:
+    """The outbox of a home."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def save(self, record: Record) -> None:
+        """Keep ``record``, durably."""
+        make_private_folder(self._home.create().outbox)
+        write_atomically(self._path(record.statement.id), codec.encode(record.envelopes()))
+
+    def waiting(self, name: Name) -> list[tuple[Binding, Record]]:
+        """What waits here for ``name``, its signatures verified, lowest revision first."""
+        found = []
+        for path in files_in(self._home.outbox, _SUFFIX):
+            data = read_small(path, _FILE_BYTES)
+            if data is None:  # another process has just sent it
+                continue
+            binding, record = open_binding(codec.decode(data, _FILE_BYTES))
+            if (binding.name.namespace, binding.name.path) == (name.namespace, name.path):
+                found.append((binding, record))
+        return sorted(found, key=lambda item: item[0].rev)
+
+    def drop(self, statement: Cid) -> None:
+        """Forget a record: a node has answered for it."""
+        self._path(statement).unlink(missing_ok=True)
+
+    def _path(self, statement: Cid) -> Path:
+        return self._home.outbox / f"{statement!s}{_SUFFIX}"
