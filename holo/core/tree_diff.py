@@ -22,22 +22,25 @@ class _Ahead(NamedTuple):
 
 
 def diff(
-    read_before: Read, before: Cid, read_after: Read, after: Cid
+    read_before: Read, before: Cid, read_after: Read, after: Cid, *, beyond: bytes | None = None
 ) -> Iterator[tuple[bytes, Value | None, Value | None]]:
-    """Each key whose value differs, in order, with its value before and after; None where it is absent."""
+    """Each key whose value differs, in order, with its value before and after; None where it is absent.
+
+    With ``beyond`` only keys strictly after it; what lies wholly before is not read.
+    """
     old, new = [_Ahead(b"", before, None)], [_Ahead(b"", after, None)]
     while old or new:
         one, other = old[-1] if old else None, new[-1] if new else None
         if one is not None and _goes_first(one, other):
             old.pop()
             if one.link is not None:
-                old += _spread(load(read_before, one.link), one.position)
+                old += _still_ahead(_spread(load(read_before, one.link), one.position), beyond)
             else:
                 yield one.position, one.value, None
         elif other is not None and _goes_first(other, one):
             new.pop()
             if other.link is not None:
-                new += _spread(load(read_after, other.link), other.position)
+                new += _still_ahead(_spread(load(read_after, other.link), other.position), beyond)
             else:
                 yield other.position, None, other.value
         else:
@@ -91,6 +94,15 @@ def _spread(node: Node, position: bytes) -> list[_Ahead]:
     position += node.prefix
     below = [_Ahead(position + bytes((byte,)), link, None) for byte, _, link in reversed(node.children)]
     return below if node.own is None else [*below, _Ahead(position, None, node.own)]
+
+
+def _still_ahead(found: list[_Ahead], beyond: bytes | None) -> list[_Ahead]:
+    """Those of ``found`` that are, or may hold, keys strictly after ``beyond``."""
+    if beyond is None:
+        return found
+    return [
+        item for item in found if item.position > beyond or (item.link is not None and beyond.startswith(item.position))
+    ]
 
 
 def _same_value(one: Value | None, other: Value | None) -> bool:

@@ -48,6 +48,17 @@ def test_any_two_trees(one: set[bytes], other: set[bytes], rng: random.Random) -
     assert_differs(before, before)
 
 
+@given(key_sets(), key_sets(max_blocks=2), keys)
+def test_only_beyond_a_key(one: set[bytes], other: set[bytes], beyond: bytes) -> None:
+    before = {key: named(key) for key in one}
+    after = before | {key: named(key, 1) for key in other}
+    old, old_root = shelf_of(before.items())
+    new, new_root = shelf_of(after.items())
+    for place in (beyond, *sorted(other)[::7]):
+        found = list(tree.diff(old.read, old_root, new.read, new_root, beyond=place))
+        assert found == [item for item in stated_diff(before, after) if item[0] > place]
+
+
 @given(key_sets(), keys)
 def test_one_key_more(chosen: set[bytes], key: bytes) -> None:
     """Reshaping as well as growth: the new key may cut a prefix or turn a leaf into a branch."""
