@@ -51,6 +51,5 @@ def is_version_control(component: str) -> bool:
 
 
 def bad_path(path: str, what: str) -> Rejected:
-    """A ``path-invalid`` error about ``path``, to raise; what is shown of it is valid text and not too long."""
-    shown = path if len(path) <= _SHOWN_CHARS else f"{path[:_SHOWN_CHARS]}…"
-    return Rejected("path-invalid", f"{shown!r} {what}", subject=shown.encode("utf-8", "replace").decode())
+    """A ``path-invalid`` error about ``path``, to raise."""
+    return Rejected("path-invalid", f"{path[:_SHOWN_CHARS]!r} {what}", subject=path)

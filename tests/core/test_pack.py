@@ -190,7 +190,6 @@ def test_paths_a_pack_may_not_hold(path: str) -> None:
     with pytest.raises(Rejected) as refusal:
         check_path(path)
     assert refusal.value.code == "path-invalid"
-    str(refusal.value.subject).encode()
     with pytest.raises(Rejected) as refusal:
         build_pack([Entry(path, FILE, 4)])
     assert refusal.value.code == "path-invalid"

@@ -1,6 +1,7 @@
 /* Stands between a process and its C library: makes chosen calls fail, and writes down the order of calls.
  *
- * FAULT_CALL   the call that fails: write, pwrite, sync (fdatasync, fsync, msync) or any name below
+ * FAULT_CALL   the call that fails: a name below, or a kind: pwrite (all that put bytes into files), sync (fdatasync,
+ *              fsync, msync), send (all that may reach somebody else), read
  * FAULT_PATH   only calls on descriptors whose path contains this
  * FAULT_AT     the first call that fails, counting from 1 among those that match
  * FAULT_COUNT  how many fail from there on (1; 0 means all)
@@ -180,6 +181,11 @@ ssize_t writev(int fd, const struct iovec *parts, int count) {
         STORE("writev", "pwrite", fd, total(parts, count), real(fd, parts, 1), real(fd, parts, count));
     SEND("writev", fd, total(parts, count), count ? parts->iov_base : NULL, count ? parts->iov_len : 0,
          real(fd, parts, count));
+}
+
+ssize_t read(int fd, void *data, size_t size) {
+    REAL(read);
+    return fails("read", "read", fd) ? fail() : real(fd, data, size);
 }
 
 ssize_t send(int fd, const void *data, size_t size, int flags) {

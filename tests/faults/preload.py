@@ -23,10 +23,10 @@ PROJECT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Fault:
-    """Calls named ``call``, or of the kind pwrite, sync or send, on paths that contain ``path`` fail with ``errno``.
+    """Calls named ``call``, or of that kind (pwrite, sync, send, read), on paths that contain ``path`` fail.
 
-    They do so from the ``at``-th on, ``count`` times (0: for ever); ``short_bytes`` of each failing write still reach
-    the file.
+    They do so with ``errno`` from the ``at``-th on, ``count`` times (0: for ever). ``short_bytes`` of each failing
+    write still reach the file.
     """
 
     call: str
