@@ -19,7 +19,7 @@ from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, parse_policy
 from holo.core.resolve import Candidate, NamespaceView
-from holo.core.state import Cited, NamespaceState, cited_value, endorsers_value
+from holo.core.state import Cited, NamespaceState, cited_value, endorsers_value, shown_pending
 from tests.records import binding_record, policy_record
 
 Complete: TypeAlias = Mapping[Cid, tuple[Binding, set[Kid]]]
@@ -101,9 +101,15 @@ class Namespace:
         known = self._known()
         complete, partial = self._split(known)
         chain = decide_chain(self.genesis.id, known, lambda policy: self._satisfied(policy, known, complete))
-        current = self._current(chain, complete)
+        current = {path: settled(found) for path, found in self._counting(chain, complete).items()}
         pending = self._pending(chain, partial, current)
         return committed(self.ns, self.genesis.id, known, chain, current, pending)
+
+    def candidates(self, path: str) -> list[Candidate]:
+        """Every complete statement of a name that counts, of whatever revision."""
+        known = self._known()
+        complete, _ = self._split(known)
+        return self._counting(self.derive().chain, complete).get(path, [])
 
     def endorsements(self, statement: Cid) -> dict[Kid, bytes]:
         """Every signature of a statement that arrived."""
@@ -186,7 +192,8 @@ class Namespace:
             return False
         return True
 
-    def _current(self, chain: Chain, complete: Complete) -> dict[str, tuple[Candidate, ...]]:
+    def _counting(self, chain: Chain, complete: Complete) -> dict[str, list[Candidate]]:
+        """Every complete statement that counts, by path."""
         found: dict[str, list[Candidate]] = {}
         sealing = chain.sealing
         for binding, endorsers in complete.values():
@@ -202,11 +209,7 @@ class Namespace:
                     continue
                 positions = tuple(kept[binding.id])
             found.setdefault(binding.name.path, []).append(Candidate(standing(binding, policy, positions), policy))
-        current = {}
-        for path, candidates in found.items():
-            by_id = {candidate.standing.id: candidate for candidate in candidates}
-            current[path] = tuple(by_id[item.id] for item in settle(one.standing for one in candidates))
-        return current
+        return found
 
     def _pending(
         self, chain: Chain, partial: Iterable[tuple[Binding, Kid]], current: Mapping[str, tuple[Candidate, ...]]
@@ -226,10 +229,16 @@ class Namespace:
                 if item.rev > floor:
                     kept.setdefault(path, {}).setdefault(item.id, (item.rev, set()))[1].add(position)
         return {
-            path: [
-                Cited(statement, tuple(sorted(positions)))
-                for statement, (rev, positions) in sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
-            ]
+            path: list(
+                shown_pending(
+                    [
+                        Cited(statement, tuple(sorted(positions)))
+                        for statement, (rev, positions) in sorted(
+                            found.items(), key=lambda item: (-item[1][0], item[0])
+                        )
+                    ]
+                )
+            )
             for path, found in kept.items()
         }
 
@@ -237,6 +246,12 @@ class Namespace:
         if cid not in self.nodes:
             raise Missing("node-missing", str(cid))
         return self.nodes[cid]
+
+
+def settled(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """The one or two of these candidates for one name that are current."""
+    by_id = {candidate.standing.id: candidate for candidate in candidates}
+    return tuple(by_id[item.id] for item in settle(candidate.standing for candidate in by_id.values()))
 
 
 def cited_of(candidates: Iterable[Candidate]) -> list[Cited]:
