@@ -97,11 +97,10 @@ class ManifestBuilder:
         at = 0
         while self._pending_bytes + len(data) - at > BLOCK_BYTES:
             end = at + BLOCK_BYTES - self._pending_bytes
-            self._pieces.append(data[at:end])
+            self._take(data[at:end])
             at = end
             blocks += self._cut()
-        self._pieces.append(data[at:])
-        self._pending_bytes += len(data) - at
+        self._take(data[at:])
         return blocks
 
     def finish(self) -> list[Block]:
@@ -113,6 +112,11 @@ class ManifestBuilder:
             return blocks
         value = {"v": 1, "type": TYPE, "size": self.size_bytes, "parts": self._parts, "blake3": whole_hash.digest()}
         return [*blocks, _block(value)]
+
+    def _take(self, piece: bytes) -> None:
+        if piece:  # a block that is fed whole is then joined without being copied
+            self._pieces.append(piece)
+            self._pending_bytes += len(piece)
 
     def _cut(self) -> list[Block]:
         """Make a chunk of what is pending, after closing the part before it if that is full."""
