@@ -21,11 +21,12 @@ from holo.http.authority import authorise
 from holo.http.edge import Edge
 from holo.http.hosts import Hosts
 from holo.http.negotiation import choose, media_type_of, wait_s_of
-from holo.http.problem import Problem, problem_of_code
+from holo.http.problem import problem_of_code
 from holo.http.query import decode_query
 from holo.http.reply import answer_error, answer_problem, render, render_problem
 from holo.http.route import Answer, Call, Route
 from holo.http.table import ROUTES
+from holo.http.types import Problem
 
 # A body may take this long in all: silence allowed by the profile, and the slowest rate worth waiting for.
 _SLOWEST_BYTES_PER_S: Final = 64 * 1024

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from holo.core.cid import Cid
 from holo.http.metrics import Metrics
 from holo.profile import Profile
 from holo.roles.registry import Registry
@@ -24,3 +25,4 @@ class Edge:
     metrics: Metrics = field(default_factory=Metrics)
     stopping: trio.Event = field(default_factory=trio.Event)
     event_streams: int = 0
+    name_counts: dict[Cid, int] = field(default_factory=dict)

@@ -20,10 +20,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._answers: Counter[tuple[str, str, int]] = Counter()
-        self._refusals: Counter[str] = Counter()
+        self._problems: Counter[str] = Counter()
         self._buckets: Counter[tuple[str, float]] = Counter()
         self._seconds: Counter[str] = Counter()
-        self._streams_cut = 0
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answer of ``route`` and how long it took to begin."""
@@ -34,15 +33,14 @@ class Metrics:
                 self._buckets[route, bucket] += 1
 
     def refused(self, code: str) -> None:
-        """Count a refusal by its code, whether or not a receipt proves it too."""
-        self._refusals[code] += 1
+        """Count an answer that was a problem, by its code."""
+        self._problems[code] += 1
 
-    def stream_cut(self) -> None:
-        """Count an event stream that was ended because its reader was too slow."""
-        self._streams_cut += 1
+    def text(self, gauges: Mapping[str, tuple[str, float]], records: Mapping[str, Mapping[str, int]]) -> bytes:
+        """Everything counted, as Prometheus reads it.
 
-    def text(self, gauges: Mapping[str, tuple[str, float]]) -> bytes:
-        """Everything counted, and ``gauges``: name → (help, value), as Prometheus reads it."""
+        ``gauges``: name → (help, value). ``records``: what became of records → state or code → count.
+        """
         lines: list[str] = []
         for name, (summary, value) in gauges.items():
             lines += _family(name, "gauge", summary, [("", value)])
@@ -57,13 +55,20 @@ class Metrics:
         )
         lines += self._durations()
         lines += _family(
-            "holo_refusals_total",
+            "holo_http_problems_total",
             "counter",
-            "Requests and records refused, by code.",
-            ((f'{{code="{code}"}}', count) for code, count in sorted(self._refusals.items())),
+            "Answers that were a problem, by code.",
+            ((f'{{code="{code}"}}', count) for code, count in sorted(self._problems.items())),
         )
         lines += _family(
-            "holo_event_streams_cut_total", "counter", "Event streams whose reader was slow.", [("", self._streams_cut)]
+            "holo_records_total",
+            "counter",
+            "Records offered, by what became of them.",
+            (
+                (f'{{result="{result}",why="{why}"}}', count)
+                for result, counts in sorted(records.items())
+                for why, count in sorted(counts.items())
+            ),
         )
         return ("\n".join(lines) + "\n").encode()
 

@@ -10,33 +10,16 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-import msgspec
 import structlog
 
 from holo.core.errors import CODES, HoloError, Overloaded, StoreFailed
 from holo.http.base64url import encode_base64url
-from holo.http.types import BindingItem
+from holo.http.types import BindingItem, Problem
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 _RETRY_S: Final = {429: 1, 503: 1}
 _log = structlog.get_logger("holo.http")
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was refused."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    subject: str | None
-    at: str | None
-    fix: str
-    denial: str | None = None
-    denial_cose: str | None = None
-    current: list[BindingItem] | None = None
 
 
 def problem_of(error: HoloError, *, current: list[BindingItem] | None = None) -> Problem:

@@ -15,9 +15,9 @@ from quart_trio.wrappers.response import TrioResponse
 
 from holo.core.errors import HoloError, StoreFailed
 from holo.http.negotiation import COSE, HTML
-from holo.http.problem import PROBLEM_JSON, Problem, problem_of, problem_of_fault, retry_after_s
+from holo.http.problem import PROBLEM_JSON, problem_of, problem_of_fault, retry_after_s
 from holo.http.route import Answer, Cache, Route
-from holo.http.types import encode_json
+from holo.http.types import Problem, encode_json
 
 # The documentation page styles itself and loads nothing; nothing else is a page at all.
 _POLICIES: Final = {HTML: "default-src 'none'; style-src 'unsafe-inline'"}

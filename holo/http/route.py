@@ -86,13 +86,14 @@ class Route:
     name: str
     summary: str
     cache: Cache
-    replies: Mapping[int, type[msgspec.Struct] | None]
+    replies: Mapping[int, type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] | None]
     problems: tuple[int, ...] = ()
     parameters: tuple[Parameter[Any], ...] = ()
     offers: tuple[str, ...] = (JSON,)
     body: type[msgspec.Struct] | None = None
     takes: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    reply_headers: tuple[str, ...] = ()
     writes: bool = False
 
     @property

@@ -8,9 +8,8 @@ connections end at once, the others after their answer or when the grace is over
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 import trio
@@ -27,7 +26,15 @@ _HEAD_BYTES: Final = 16 * 1024
 _STREAMS_PER_CONNECTION: Final = 100
 _REQUESTS_PER_CONNECTION: Final = 1_000_000
 
-AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+class Application(Protocol):
+    """An ASGI application that is told when a stop begins, so that long answers (event streams) end."""
+
+    stopping: trio.Event
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request."""
+
 
 _log = structlog.get_logger("holo.http")
 
@@ -36,7 +43,12 @@ class Server:
     """Listens as a profile says and serves one ASGI application. Make it with :func:`open_server`."""
 
     def __init__(
-        self, app: AsgiApp, http: Http, listeners: list[trio.SocketListener], tls: ssl.SSLContext | None, grace_s: float
+        self,
+        app: Application,
+        http: Http,
+        listeners: list[trio.SocketListener],
+        tls: ssl.SSLContext | None,
+        grace_s: float,
     ) -> None:
         self._app = wrap_app(app, 0, "asgi")
         self._listeners = listeners
@@ -47,7 +59,7 @@ class Server:
         self._config = _config()
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
-        self._stopping = trio.Event()
+        self._stopping = app.stopping
         self._quiet = trio.Event()
 
     @property
@@ -55,11 +67,6 @@ class Server:
         """The URL of the first address listened on, with its actual port."""
         host, port = self._listeners[0].socket.getsockname()[:2]
         return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-    @property
-    def stopping(self) -> trio.Event:
-        """Set once a stop has begun: long answers (event streams) end on it."""
-        return self._stopping
 
     @property
     def connections(self) -> int:
@@ -126,7 +133,7 @@ class Server:
         return True
 
 
-async def open_server(app: AsgiApp, http: Http, *, grace_s: float) -> Server:
+async def open_server(app: Application, http: Http, *, grace_s: float) -> Server:
     """Bind what the profile's ``[http]`` names. Raises ``unsafe-listen``, ``listen-failed`` or ``profile-invalid``."""
     check_listen(http)
     tls = open_tls(http.tls_cert, http.tls_key) if http.tls else None

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from holo.http.resources import bindings, namespaces, node
+from holo.http.resources import (
+    bindings,
+    catalogs,
+    events,
+    namespaces,
+    node,
+    objects,
+    posting,
+    probes,
+    receipts,
+    resolve,
+)
+from holo.http.resources.documentation import documented
 from holo.http.route import Route
 
-ROUTES: Final[tuple[Route, ...]] = (
-    *node.ROUTES,
-    *namespaces.ROUTES,
-    *bindings.ROUTES,
+ROUTES: Final[tuple[Route, ...]] = documented(
+    (
+        *node.ROUTES,
+        *namespaces.ROUTES,
+        *bindings.ROUTES,
+        *posting.ROUTES,
+        *resolve.ROUTES,
+        *catalogs.ROUTES,
+        *objects.ROUTES,
+        *receipts.ROUTES,
+        *events.ROUTES,
+        *probes.ROUTES,
+    )
 )

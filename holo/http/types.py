@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from holo.core import limits
 from holo.core.cid import Cid
@@ -28,6 +28,22 @@ View: TypeAlias = Annotated[dict[str, Any], Meta(description="A signed payload a
 
 class Reply(Struct, frozen=True, kw_only=True):
     """Base of every reply."""
+
+
+class Problem(Reply, frozen=True, kw_only=True):
+    """Why a request was refused (RFC 9457). ``current`` is set where something else is current."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    subject: str | None
+    at: str | None
+    fix: str
+    denial: CidText | None
+    denial_cose: Cose | None
+    current: list[BindingItem] | None
 
 
 # --- the node
@@ -188,7 +204,7 @@ class PostedItem(Reply, frozen=True, kw_only=True):
 
     status: int
     binding: BindingPosted | None
-    problem: dict[str, Any] | None
+    problem: Problem | None
 
 
 class BindingsPosted(Reply, frozen=True, kw_only=True):
@@ -232,6 +248,13 @@ class ResolvedWithReceipt(Resolved, frozen=True, kw_only=True):
     bundle: Bytes
 
 
+class ResolvedItem(Resolved, frozen=True, kw_only=True):
+    """One of several decisions; the last two fields are there only where receipts were asked for."""
+
+    receipt_cose: Cose | UnsetType = UNSET
+    bundle: Bytes | UnsetType = UNSET
+
+
 class ResolveQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One of several names to resolve."""
 
@@ -249,7 +272,7 @@ class ResolvePost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ResolvedMany(Reply, frozen=True, kw_only=True):
     """Decisions in the order of the queries, and the snapshot they were made on."""
 
-    items: list[Resolved | ResolvedWithReceipt]
+    items: list[ResolvedItem]
     catalog: CidText | None
     head: CidText | None
 

@@ -1,0 +1,77 @@
+"""What proofs are read from: one view of this node's store, as :mod:`holo.core.bundle` asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from holo.core.bundle import make_bundle
+from holo.core.cid import Cid
+from holo.core.decision import Decision, Query
+from holo.core.errors import Missing, Overloaded
+from holo.core.head import Head, sign
+from holo.core.keys import Kid
+from holo.core.receipt import Logged, make_resolve_receipt
+from holo.http.edge import Edge
+from holo.store.view import View
+
+
+class Proofs:
+    """A :class:`~holo.core.bundle.BundleSource` over one snapshot; every proof leads to its newest head."""
+
+    def __init__(self, view: View) -> None:
+        newest = view.head()
+        if newest is None:
+            raise Overloaded("overloaded", "the node has not signed its first head yet")
+        self.newest, self._envelope = newest
+        self._view = view
+
+    def object(self, cid: Cid) -> bytes:
+        """A catalog, namespace state, tree node or consumer policy."""
+        return self._view.object(cid)
+
+    def payload(self, statement: Cid) -> bytes:
+        """The payload of a policy or a binding."""
+        return self._view.object(statement)
+
+    def endorsements(self, statement: Cid) -> Mapping[Kid, bytes]:
+        """All known signatures of a statement, pending ones included."""
+        complete = self._view.records.endorsements(statement)
+        if complete:
+            return complete
+        name = self._view.binding(statement).name
+        boxes = self._view.records.boxes(name.namespace, name.path)
+        return {box.kid: box.signature for box in boxes if box.id == statement}
+
+    def head(self, cid: Cid) -> bytes:
+        """The envelope of the newest head."""
+        if cid != self.newest.id:
+            raise Missing("not-found", f"head {cid!s}", subject=str(cid))
+        return self._envelope
+
+    def log_genesis(self, cid: Cid) -> bytes:
+        """The envelope of the current log's genesis."""
+        log = self._view.log
+        envelope = self._view.records.log_genesis(log.number)
+        if cid != log.id or envelope is None:
+            raise Missing("not-found", f"log {cid!s}", subject=str(cid))
+        return envelope
+
+    def covering_head(self, receipt: Logged) -> Cid:
+        """The newest head."""
+        return self.newest.id
+
+    def inclusion(self, receipt: Logged, head: Head) -> Sequence[bytes]:
+        """The proof that the log of ``head`` holds this receipt."""
+        return self._view.inclusion(receipt.id, head.log_size)[2]
+
+
+def signed_decision(edge: Edge, view: View, query: Query) -> tuple[Decision, bytes, bytes]:
+    """(decision, receipt, bundle): a decision on the state of the newest head, signed, with all that proves it."""
+    proofs = Proofs(view)
+    head = proofs.newest
+    decision = view.decide_at(query, view.catalog(head.catalog))
+    statement = make_resolve_receipt(
+        node=edge.registry.node, at_ms=edge.clock_ms(), decision=decision, catalog=head.catalog, head=head.id
+    )
+    receipt = sign(statement, edge.store.key)
+    return decision, receipt, make_bundle([receipt], proofs)

@@ -1,0 +1,127 @@
+"""Resolving names: ``/v1/resolve``. Every outcome is an answer; "no" comes with a proof as "yes" does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from msgspec import structs
+
+from holo.core.cid import Cid
+from holo.core.decision import Decision, Query
+from holo.core.errors import Rejected
+from holo.core.names import Name
+from holo.http import parameters, types
+from holo.http.base64url import encode_base64url
+from holo.http.edge import Edge
+from holo.http.negotiation import COSE, JSON
+from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
+from holo.http.proving import signed_decision
+from holo.http.route import Answer, Cache, Call, Route
+from holo.http.shapes import resolved, text
+from holo.store.view import View
+
+POLICY_REF: Final = parameters.cid(
+    "policyRef", "A genesis (pins the namespace), the policy in effect, or a consumer policy that is held here."
+)
+
+
+async def get_resolve(edge: Edge, call: Call) -> Answer:
+    """The decision about one name, on the live state; with ``receipt=1`` on the newest head's, signed and proved."""
+    query = Query(selected_name(call.query), call.query.get(POLICY_REF))
+    with edge.registry.view() as view:
+        headers = _standing(view)
+        if call.query.get(RECEIPT):
+            decision, receipt, bundle = signed_decision(edge, view, query)
+            if call.accepts == COSE:
+                return Answer(receipt, media_type=COSE, headers=headers, cache=Cache.NEVER)
+            body = types.ResolvedWithReceipt(
+                **structs.asdict(resolved(decision, _rev(view, decision))),
+                receipt_cose=encode_base64url(receipt),
+                bundle=encode_base64url(bundle),
+            )
+            return Answer(body, headers=headers, cache=Cache.NEVER)
+        if call.accepts == COSE:
+            raise Rejected("not-acceptable", "a decision is not signed unless receipt=1", at="header.accept")
+        decision = view.decide(query)
+        found = resolved(decision, _rev(view, decision))
+    return Answer(found, etag=found.decision, headers=headers)
+
+
+async def post_resolve(edge: Edge, call: Call) -> Answer:
+    """Decisions about many names, all on one snapshot."""
+    body = call.read_json(types.ResolvePost)
+    queries = [_query(item, index) for index, item in enumerate(body.queries)]
+    with edge.registry.view() as view:
+        items = []
+        for query in queries:
+            items.append(_item(edge, view, query, receipt=body.receipt))
+            await trio.lowlevel.checkpoint()  # a thousand of them must not keep everyone else waiting
+        head = view.head()
+    return Answer(
+        types.ResolvedMany(
+            items=items,
+            catalog=text(head[0].catalog if head else None),
+            head=text(head[0].id if head else None),
+        )
+    )
+
+
+def _item(edge: Edge, view: View, query: Query, *, receipt: bool) -> types.ResolvedItem:
+    if not receipt:
+        decision = view.decide(query)
+        return types.ResolvedItem(**structs.asdict(resolved(decision, _rev(view, decision))))
+    decision, envelope, bundle = signed_decision(edge, view, query)
+    return types.ResolvedItem(
+        **structs.asdict(resolved(decision, _rev(view, decision))),
+        receipt_cose=encode_base64url(envelope),
+        bundle=encode_base64url(bundle),
+    )
+
+
+def _query(item: types.ResolveQuery, index: int) -> Query:
+    try:
+        ref = None if item.policy_ref is None else Cid.parse(item.policy_ref)
+        return Query(Name.parse(item.handle), ref)
+    except Rejected as error:
+        error.at = f"queries[{index}]"
+        raise
+
+
+def _rev(view: View, decision: Decision) -> int | None:
+    return None if decision.statement is None else view.binding(decision.statement).rev
+
+
+def _standing(view: View) -> dict[str, str]:
+    """The newest head, which the live state is at or past."""
+    head = view.head()
+    return {} if head is None else {"Holo-Catalog": str(head[0].catalog), "Holo-Head": str(head[0].id)}
+
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/v1/resolve",
+        handler=get_resolve,
+        name="resolve",
+        summary="The decision about one name",
+        cache=Cache.CHECKED,
+        replies={200: (types.Resolved, types.ResolvedWithReceipt)},
+        problems=(400, 406, 503),
+        parameters=(NAME, TAG, POLICY_REF, RECEIPT),
+        offers=(JSON, COSE),
+        reply_headers=("Holo-Catalog", "Holo-Head"),
+    ),
+    Route(
+        method="POST",
+        path="/v1/resolve",
+        handler=post_resolve,
+        name="resolveMany",
+        summary="Decisions about many names on one snapshot",
+        cache=Cache.NEVER,
+        replies={200: types.ResolvedMany},
+        problems=(400, 413, 415, 503),
+        body=types.ResolvePost,
+        takes=(JSON,),
+    ),
+)
