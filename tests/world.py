@@ -99,12 +99,12 @@ class Node:
             state=state,
             endorsers=list(record.endorsements if endorsers is None else endorsers),
         )
-        return self._append(made)
+        return self.append(made)
 
     def log_policy(self, record: Record, genesis: Cid, state: PolicyState = "effective") -> bytes:
         """Log the receipt of a policy."""
         policy = parse_policy(record.statement)
-        return self._append(
+        return self.append(
             make_policy_receipt(
                 policy, **self._place(), genesis=genesis, state=state, endorsers=list(record.endorsements)
             )
@@ -116,12 +116,13 @@ class Node:
         made = make_denial_receipt(
             **self._place(), action="publish", subject=record.statement.id, code=code, rule="", requester=requester
         )
-        return self._append(made)
+        return self.append(made)
 
     def _place(self) -> dict[str, Any]:
         return {"log": self.log, "seq": len(self.receipts), "at_ms": self.at_ms}
 
-    def _append(self, statement: Statement) -> bytes:
+    def append(self, statement: Statement) -> bytes:
+        """Log a receipt, whatever it says, and return its envelope."""
         for level, index, value in log.append(len(self.receipts), log.leaf_hash(statement.id), self._hash):
             self._hashes[level, index] = value
         self.receipts.append(self.sign(statement))

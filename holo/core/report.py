@@ -105,8 +105,8 @@ class Trail:
         try:
             yield
         except HoloError as error:
-            place = " ".join(part for part in (at, error.at) if part) or "bundle"
-            self._note(Check(code, _text(subject), "bad", place, str(error)))
+            error.at = " ".join(part for part in (at, error.at) if part) or "bundle"
+            self._note(Check(code, _text(subject), "bad", error.at, str(error)))
             raise Stopped(error) from error
         self._note(Check(code, _text(subject), "ok"))
 
