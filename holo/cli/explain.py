@@ -14,6 +14,7 @@ from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, fields, table
 from holo.core import decision, limits
 from holo.core.errors import CODES, Missing
+from holo.core.report import CHECKS
 
 _OUTCOMES: Final = {
     "resolved": "Every rule holds; cid is the content",
@@ -69,6 +70,8 @@ def entries() -> Iterator[Entry]:
         yield Entry(code, "error", title, {**facts, **_limits_of(code)})
     for code, (holds, fails) in decision.SENTENCES.items():
         yield Entry(code, "step", holds, {"otherwise": fails})
+    for code, title in CHECKS.items():
+        yield Entry(code, "check", title, {})
     for code, title in (_OUTCOMES | _STATES).items():
         yield Entry(code, "outcome" if code in _OUTCOMES else "state", title, {})
     for name, value in _all_limits().items():

@@ -25,7 +25,15 @@ from holo.core.head import Anchors, Head, LogGenesis, open_head
 from holo.core.keys import Kid
 from holo.core.limits import BUNDLE_BYTES, RECEIPT_BYTES
 from holo.core.log import check_inclusion, leaf_hash
-from holo.core.receipt import BindingReceipt, DenialReceipt, PolicyReceipt, Receipt, ResolveReceipt, open_receipt
+from holo.core.receipt import (
+    BindingReceipt,
+    DenialReceipt,
+    Logged,
+    PolicyReceipt,
+    Receipt,
+    ResolveReceipt,
+    open_receipt,
+)
 from holo.core.report import CHECKS, Report
 from holo.http.base64url import decode_base64url
 from holo.http.types import view_of
@@ -73,7 +81,7 @@ def show(invocation: Invocation, receipt: Cid) -> None:
     opened = open_receipt(decode_base64url(item.receipt_cose, 2 * RECEIPT_BYTES, at="receipt_cose"))
     if opened.id != receipt or opened.signer != node:
         raise Rejected("receipt-invalid", f"not the node's receipt {receipt}", subject=str(receipt))
-    invocation.show(msgspec.to_builtins(item), _lines(opened))
+    invocation.show(msgspec.to_builtins(item), lines_of(opened))
 
 
 @receipts.command()
@@ -91,8 +99,7 @@ def verify(
     """
     anchors = _anchors(invocation, signers, genesis)
     if Path(source).exists():
-        opened = open_receipt(_envelope_in(need_small(Path(source), 8 * RECEIPT_BYTES)))
-        logged = None
+        opened, logged = open_receipt(_envelope_in(need_small(Path(source), 8 * RECEIPT_BYTES))), None
     elif offline:
         raise click.UsageError(f"There is no file {source}, and --offline fetches nothing.")
     else:
@@ -112,7 +119,7 @@ def verify(
         "logged": logged,
         "view": view_of(opened.statement.value),
     }
-    lines = _lines(opened)
+    lines = lines_of(opened)
     lines += (
         ["", invocation.mark("ok", "ok") + ": signed by a node you trust"] if trusted else _no_anchor(invocation, did)
     )
@@ -186,18 +193,21 @@ def _envelope_in(data: bytes) -> bytes:
     return decode_base64url(text, 2 * RECEIPT_BYTES, at="receipt_cose")
 
 
-def _fetched(invocation: Invocation, receipt: Cid) -> tuple[Receipt, dict[str, Any]]:
+def _fetched(invocation: Invocation, receipt: Cid) -> tuple[Receipt, dict[str, Any] | None]:
     """A receipt from the node, and its place in the log that the node's newest head signs."""
     from holo.cli.session import open_client
 
     with open_client(invocation) as client:
         opened = open_receipt(decode_base64url(client.receipt(receipt).receipt_cose, 2 * RECEIPT_BYTES, at="receipt"))
         newest = client.catalog()
+        if isinstance(opened, Logged) and str(opened.log) == newest.log and opened.seq >= newest.log_size:
+            invocation.warn("no head covers this receipt yet; its place in the log is not proved")
+            return opened, None
         proof = client.receipt_proof(receipt, newest.log_size)
     head = open_head(decode_base64url(newest.head_cose, 2 * RECEIPT_BYTES, at="head_cose"))
     if opened.id != receipt or opened.signer != head.signer:
         raise Rejected("receipt-invalid", f"not the receipt {receipt} of the head's signer", subject=str(receipt))
-    if not hasattr(opened, "log") or opened.log != head.log:
+    if not isinstance(opened, Logged) or opened.log != head.log:
         raise Rejected("log-invalid", "the receipt is of another log than the head", subject=str(receipt))
     hashes = [decode_base64url(item, 32, at="hashes") for item in proof.hashes]
     check_inclusion(leaf_hash(bytes(receipt)), proof.index, head.log_size, hashes, head.log_root)
@@ -244,7 +254,7 @@ def _bundle_lines(
     return [*lines, invocation.mark(report.result, report.result)]
 
 
-def _lines(receipt: Receipt) -> list[str]:
+def lines_of(receipt: Receipt) -> list[str]:
     """A receipt for people."""
     pairs: list[tuple[str, object]] = [("receipt", receipt.id), ("type", receipt.statement.type)]
     pairs += [("signer", keys.did_of(receipt.signer))]
@@ -266,7 +276,7 @@ def _lines(receipt: Receipt) -> list[str]:
     elif isinstance(receipt, Head):
         pairs += [("head of log", receipt.log), ("head seq", receipt.seq), ("catalog", receipt.catalog)]
         pairs += [("receipts", receipt.log_size)]
-    if isinstance(receipt, BindingReceipt | PolicyReceipt | DenialReceipt):
+    if isinstance(receipt, Logged):
         pairs += [("log", receipt.log), ("seq", receipt.seq)]
     if not isinstance(receipt, LogGenesis):
         pairs += [("at", when(receipt.at_ms))]

@@ -35,7 +35,9 @@ def open_client(invocation: Invocation) -> Iterator[Client]:
         return
     assert lock is not None
     from holo.embedded import embedded
+    from holo.node import configure_logging
 
+    configure_logging("debug" if invocation.verbose > 1 else "warning", "auto")
     invocation.detail(f"opening {invocation.home.path}")
     with (
         lock,
