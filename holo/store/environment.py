@@ -3,11 +3,12 @@
 Owns an environment: its files, its named databases and the promise that what was committed is on the disk.
 
 - A commit is durable when it returns: LMDB's default mode, which syncs the pages, then writes the meta page through a
-  descriptor opened with O_DSYNC. Nothing here weakens it.
+  descriptor opened with O_DSYNC. Nothing here weakens it; on macOS, where all of that stops at the drive's cache, the
+  drive is told to empty its cache as well.
 - The map is address space, reserved whole when the environment is opened and never resized: resizing under readers
   kills them. The file grows only by what is written.
 - A write is refused with ``no-space`` while the file system or the map has less room than the reserve, before LMDB can
-  run into the end of either. So there is always room to delete, to close and to start again.
+  run into the end of either. The reserve is what the one transaction that is then under way may still take.
 - After a commit failed for any reason but lack of room, what is on the disk is not known: every later write raises
   :class:`StoreFailed` until the process is started again.
 
@@ -17,7 +18,9 @@ Reads are snapshots, cost about two microseconds to begin and never wait for the
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -125,6 +128,10 @@ class Environment:
         """Commit ``txn`` durably, or raise and leave the last commit as it was."""
         try:
             txn.commit()
+            _flush_drive(self.path)
+        except OSError as error:
+            self._failure = str(error)
+            raise StoreFailed("store-failed", self._failure) from error
         except lmdb.Error as error:
             refusal = _failure(error)
             if isinstance(refusal, Overloaded) and self._accepts_writes():
@@ -304,6 +311,16 @@ def _make_directory(path: Path) -> bool:
     """Make ``path`` unless it is there; whether the store in it will be a new one."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return not (path / "data.mdb").exists()
+
+
+def _flush_drive(path: Path) -> None:
+    """On macOS, wait until the drive has written what it was given: fcntl(2) there, F_FULLFSYNC."""
+    if sys.platform == "darwin":
+        descriptor = os.open(path / "data.mdb", os.O_RDONLY)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        finally:
+            os.close(descriptor)
 
 
 def _sync_directory(path: Path) -> None:
