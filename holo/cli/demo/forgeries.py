@@ -21,7 +21,10 @@ from holo.http.base64url import decode_base64url
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The name under attack as it stands, and two keys that may really sign it."""
+    """The name under attack as it stands, and two keys that may really sign it, in order of kid.
+
+    A node reads endorsements in that order, so the first is proven before a spoiled second one is met.
+    """
 
     name: Name
     genesis: Cid

@@ -20,7 +20,7 @@ from holo.cli.invocation import Invocation
 from holo.client import Client, Connection, Endpoint
 from holo.core import keys
 from holo.core.cid import Cid
-from holo.core.keys import Kid
+from holo.core.keys import Kid, SigningKey
 from holo.core.names import Name
 from holo.http.base64url import decode_base64url
 from holo.store.home import Home
@@ -175,10 +175,8 @@ class _Play:
 
     def refusals(self) -> Iterator[tuple[str, str]]:
         """Four lies, each by somebody who proved who they are; each refused, with a receipt of the refusal."""
-        alice, bob = (
-            Keyring(Home(node.home)).unlock(Keyring(Home(node.home)).find(name))
-            for node, name in ((self.a, "alice"), (self.b, "bob"))
-        )
+        signers = [_key(self.a.home, "alice"), _key(self.b.home, "bob")]
+        first, second = sorted(signers, key=lambda key: key.kid)
         shown = verb(self.a.home, "resolve", NAME).value
         target = Target(
             Name.parse(NAME),
@@ -187,14 +185,14 @@ class _Play:
             Cid.parse(shown["statement"]),
             shown["rev"],
             Cid.parse(self.content),
-            (alice, bob),
+            (first, second),
         )
         mallory = self.stage / "m"
         mallorys = keys.parse_did(verb(mallory, "keys", "new", "mallory").value["key"])
         foreign = verb(mallory, "--node", self.a.url, "ns", "new", "mallory").value["genesis"]
         before = self._log_size()
         told = [
-            ("signature-invalid", alice.kid, self._send(target, rev=4, spoil=True)),
+            ("signature-invalid", first.kid, self._send(target, rev=4, spoil=True)),
             ("binding-stale", None, self._send(target, rev=2)),
             ("signer-not-allowed", mallorys, self._mallory(mallory)),
             ("policy-foreign", None, self._send(target, rev=4, policy=Cid.parse(foreign))),
@@ -255,6 +253,11 @@ def _what(source: Path) -> str:
 
 def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _key(home: Path, name: str) -> SigningKey:
+    keyring = Keyring(Home(home))
+    return keyring.unlock(keyring.find(name))
 
 
 def _fail(what: str) -> None:
