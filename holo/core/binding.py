@@ -165,6 +165,6 @@ def _check_meta(meta: Any) -> None:
 
 def _check_source(fields: Fields) -> None:
     source = fields.mapping("source")
-    size = sum(len(k) + len(v) for k, v in source.items() if isinstance(v, str))
-    if not all(isinstance(v, str) for v in source.values()) or size > limits.SOURCE_BYTES:
+    texts = all(isinstance(v, str) for v in source.values())
+    if not texts or sum(len(k.encode()) + len(v.encode()) for k, v in source.items()) > limits.SOURCE_BYTES:
         raise fields.fail("source", f"is not a map of texts of at most {limits.SOURCE_BYTES} bytes together")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holo.core import limits, names
-from holo.core.cid import Cid
+from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import Record, Statement, open_record, open_statement
 from holo.core.errors import Rejected
 from holo.core.fields import Fields
@@ -107,6 +107,8 @@ def parse_policy(statement: Statement) -> Policy:
     seq = fields.integer("seq")
     prev = fields.link_or_null("prev")
     seal = fields.link_or_null("seal")
+    if seal is not None and seal.codec != DAG_CBOR:
+        raise fields.fail("seal", "is not a link to a tree")
     if (seq == 0) != (prev is None):
         raise Rejected("policy-invalid", "seq is 0 exactly where prev is null", at="payload.prev")
     if seq == 0 and seal is not None:
@@ -150,16 +152,20 @@ def check_child(parent: Policy, child: Policy, endorsers: Collection[Kid]) -> No
 
 
 def counted_keys(policy: Policy, ancestors: Iterable[Policy]) -> set[Kid]:
-    """The kids whose endorsement of ``policy`` means anything: own roots, parent's roots, any ancestor's recovery.
+    """The kids whose endorsement of ``policy`` means anything: own roots, parent's roots, ancestors' recovery keys.
 
-    ``ancestors`` are all of them, in any order. Endorsements by others are dropped.
+    ``ancestors`` are given nearest first; of all these keys the first 96 different ones count, so that what a policy
+    needs always fits and a long chain cannot make the list of endorsers grow without bound. Endorsements by others
+    are dropped.
     """
-    counted = set(policy.roots.keys)
+    counted = dict.fromkeys(policy.roots.keys)
     for ancestor in ancestors:
-        counted.update(ancestor.recovery.keys)
         if ancestor.id == policy.prev:
-            counted.update(ancestor.roots.keys)
-    return counted
+            counted.update(dict.fromkeys(ancestor.roots.keys))
+        if len(counted) >= limits.POLICY_ENDORSERS:
+            break
+        counted.update(dict.fromkeys(ancestor.recovery.keys))
+    return set(list(counted)[: limits.POLICY_ENDORSERS])
 
 
 def _check_unsealed(parent: Policy, child: Policy) -> None:
@@ -199,17 +205,20 @@ def _signer(value: Any, at: str) -> Signer:
 
 def _threshold(value: Any, at: str) -> Threshold:
     fields = Fields(value, at, ("tags", "count"))
-    return Threshold(_globs(fields, "tags"), fields.integer("count", 1, limits.SIGNERS))
+    # More than one record can carry would be more than anybody can ever meet.
+    return Threshold(_globs(fields, "tags"), fields.integer("count", 1, limits.ENDORSEMENTS_PER_RECORD))
 
 
 def _check_oidc(value: Any, at: str) -> None:
     fields = Fields(value, at, ("issuer", "audience", "key", "claims"))
-    fields.text("issuer", 1024)
-    fields.text("audience", 1024)
+    fields.text("issuer", limits.OIDC_TEXT_BYTES)
+    fields.text("audience", limits.OIDC_TEXT_BYTES)
     fields.key("key")
     claims = fields.mapping("claims")
-    if len(claims) > 32 or not all(isinstance(v, str) and len(k) + len(v) <= 2048 for k, v in claims.items()):
-        raise fields.fail("claims", "is not a map of at most 32 claims to texts")
+    if len(claims) > limits.OIDC_CLAIMS or not all(
+        isinstance(v, str) and len(k.encode()) + len(v.encode()) <= limits.OIDC_CLAIM_BYTES for k, v in claims.items()
+    ):
+        raise fields.fail("claims", f"is not a map of at most {limits.OIDC_CLAIMS} claims to texts within bounds")
 
 
 def _check_ceilings(value: Any) -> None:

@@ -18,6 +18,7 @@ from holo.core.envelope import Statement, make_statement, open_statement
 from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.keys import Kid, kid_of
+from holo.core.tree_node import encode_value
 
 STATE_TYPE: Final = "namespace-state"
 CATALOG_TYPE: Final = "catalog"
@@ -118,6 +119,19 @@ def parse_current(value: Sequence[Any]) -> tuple[Cited, ...]:
 def parse_pending(value: Sequence[Any]) -> tuple[Cited, ...]:
     """The statements that a value of the pending tree holds. Their order can only be judged with their revisions."""
     return _cited(value)
+
+
+def shown_pending(cited: Sequence[Cited]) -> Sequence[Cited]:
+    """The first of ``cited``, all that waits for a name in order, as many as one tree value has room for.
+
+    What is left out is not part of the state until something before it goes.
+    """
+    size = 0
+    for count, item in enumerate(cited):
+        size += len(encode_value(cited_value([item])))
+        if size > limits.TREE_VALUE_BYTES:
+            return cited[:count]
+    return cited
 
 
 def endorsers_value(endorsers: Iterable[Kid]) -> list[Any]:

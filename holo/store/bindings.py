@@ -18,6 +18,7 @@ from holo.core.cid import Cid
 from holo.core.envelope import Record
 from holo.core.errors import Rejected
 from holo.core.limits import PENDING_PER_SIGNER
+from holo.core.state import Cited, shown_pending
 from holo.store.layout import Boxed, NamespaceRow, Past
 from holo.store.policies import PolicyCache
 from holo.store.records import RecordsReader
@@ -124,7 +125,8 @@ def pending(
     """What a name's mailbox shows: (statement, rev, position → signature), by (rev descending, id).
 
     Only under policies in effect from the latest seal on, and only revs above the current one: lower ones can never
-    become current, and leaving them out makes this a function of the set whatever was completed in between.
+    become current, and leaving them out makes this a function of the set whatever was completed in between. As many
+    as one tree value has room for.
     """
     current = records.current(row.ns, path)
     floor = current[0].rev if current else 0
@@ -136,7 +138,8 @@ def pending(
         assert position is not None, "only listed signers have a mailbox"
         found.setdefault(item.id, (item.rev, {}))[1][position] = item.signature
     ordered = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
-    return [(cid, rev, signatures) for cid, (rev, signatures) in ordered]
+    shown = shown_pending([Cited(cid, tuple(sorted(signatures))) for cid, (_, signatures) in ordered])
+    return [(cid, rev, signatures) for cid, (rev, signatures) in ordered[: len(shown)]]
 
 
 def standings_that_count(

@@ -154,7 +154,7 @@ class Seals:
         if self._missing.get(policy.id):
             return False
         missing = set[Cid]()
-        # Counted as they come: a small hostile tree names one thing 2^50 times. Nothing more is wanted of an invalid one.
+        # Counted as they come, since a small hostile tree can name one thing 2^50 times; an invalid one ends it.
         for item in islice(self._lacking(ns, policy), limits.SEAL_MISSING):
             missing.add(item)
             if item == policy.seal:
