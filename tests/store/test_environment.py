@@ -174,6 +174,25 @@ def test_the_maps_reserve_is_met_before_its_end(tmp_path: Path) -> None:
     environment.close()
 
 
+def test_a_map_that_is_raised_takes_more_and_one_that_is_lowered_loses_nothing(tmp_path: Path) -> None:
+    for index, map_bytes in enumerate((2 * MIB, 8 * MIB, 1 * MIB)):
+        environment = open_environment(tmp_path / "env", map_bytes=map_bytes, reserve=MIB if index == 0 else 0)
+        with environment.read() as reader:
+            assert reader.get("one", b"k") == (bytes(1_500_000) if index else None)
+        if index == 0:
+            with environment.write() as writer:
+                writer.put("one", b"k", bytes(1_500_000))
+            with pytest.raises(Overloaded), environment.write():
+                pytest.fail("a write was begun below the reserve")
+        if index == 1:
+            with environment.write() as writer:
+                writer.put("two", b"k", bytes(3 * MIB))
+        if index == 2:
+            with environment.read() as reader:
+                assert reader.get("two", b"k") == bytes(3 * MIB)
+        environment.close()
+
+
 def test_a_transaction_larger_than_the_map_is_refused_and_leaves_the_store_usable(tmp_path: Path) -> None:
     environment = open_environment(tmp_path / "env", map_bytes=2 * MIB)
     with environment.write() as writer:
