@@ -8,7 +8,7 @@ node never hands out one it would itself refuse, and a single flipped bit anywhe
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import pairwise
 
 from holo.core import codec
 from holo.core.bundle_contents import BundleSource, Contents, Held, Tracked, decode_contents, encode_contents, unused
@@ -240,7 +240,9 @@ def _examined(contents: Contents, examination: Examination, trail: Trail) -> lis
 
 
 def _check_heads(heads: Sequence[Head], trail: Trail) -> None:
-    for one, other in combinations(heads, 2):
+    """No two heads of a log may contradict each other. In order of seq, comparing neighbours finds all that can be."""
+    ordered = sorted(heads, key=lambda head: (head.log, head.seq, head.id))
+    for one, other in pairwise(ordered):
         if one.log == other.log:
             with trail.check("heads-agree", one.log, at=f"head {other.id}"):
                 found = contradiction(one, other)
