@@ -13,7 +13,7 @@ import cbor2
 
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.errors import Rejected
-from holo.core.limits import DEPTH_MAX, INT_MAX
+from holo.core.limits import DEPTH_MAX, INT_MAX, ITEMS_MAX
 
 Value: TypeAlias = "bool | int | str | bytes | Cid | list[Value] | dict[str, Value] | None"
 
@@ -37,6 +37,8 @@ def decode(data: bytes, limit_bytes: int) -> Any:
     """
     if len(data) > limit_bytes:
         raise Rejected("too-large", f"{len(data)} bytes where at most {limit_bytes} are allowed")
+    if len(data) > ITEMS_MAX:  # an item takes a byte, so less cannot hold too many
+        _check_items(data)
     try:
         value = cbor2.loads(
             data,
@@ -56,6 +58,28 @@ def decode(data: bytes, limit_bytes: int) -> Any:
 def cid_of(value: Any) -> Cid:
     """The dag-cbor CID of ``value``."""
     return Cid.of(DAG_CBOR, encode(value))
+
+
+def _check_items(data: bytes) -> None:
+    """Raises ``too-large`` where ``data`` holds more than ITEMS_MAX items; whatever else is wrong is left to cbor2.
+
+    One item is one head (RFC 8949 section 3), so this steps from head to head and over the content of strings.
+    """
+    position = items = 0
+    while position < len(data):
+        items += 1
+        if items > ITEMS_MAX:
+            raise Rejected("too-large", f"more than {ITEMS_MAX} items")
+        major, argument = data[position] >> 5, data[position] & 31
+        position += 1
+        if argument > 27:  # reserved or indefinite: cbor2 stops here as well
+            return
+        if argument > 23:
+            width = 1 << argument - 24
+            argument = int.from_bytes(data[position : position + width], "big")
+            position += width
+        if major in (2, 3):
+            position += argument
 
 
 def _prepared(value: Any, depth: int) -> Any:

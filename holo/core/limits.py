@@ -10,6 +10,7 @@ from typing import Final
 # codec
 INT_MAX: Final = 2**53 - 1
 DEPTH_MAX: Final = 64
+ITEMS_MAX: Final = 1024 * 1024  # in one encoded object, keys included; an item of one byte becomes sixty and more
 
 # errors
 ERROR_TEXT_CHARS: Final = 1000  # of detail, subject and at, each

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from holo.core import codec
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.errors import Rejected
-from holo.core.limits import DEPTH_MAX, INT_MAX
+from holo.core.limits import DEPTH_MAX, INT_MAX, ITEMS_MAX
 from tests.core.dag_cbor_values import links, texts, values
 
 LIMIT_BYTES = 1 << 20
@@ -189,6 +189,34 @@ def test_a_declared_length_takes_no_memory(major: int, length: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak_bytes < 1 << 20
+
+
+@pytest.mark.parametrize("item", [b"\x80", b"\xf6", b"\x18\x18", b"\x42\x80\x80", b"\xf9\x00\x00"])
+def test_more_items_than_allowed_are_refused(item: bytes) -> None:
+    data = b"\x9a" + ITEMS_MAX.to_bytes(4, "big") + item * ITEMS_MAX
+    assert refusal(data, len(data)) == "too-large"
+
+
+def test_items_are_counted_before_any_is_built() -> None:
+    """An empty list of one byte becomes an object of 56. Here the first item is a tag, at which building would stop."""
+    items = b"\xc1" + b"\x80" * ITEMS_MAX
+    assert refusal(b"\x82" + items[:100]) == "cbor-invalid"
+    data = b"\x9a" + ITEMS_MAX.to_bytes(4, "big") + items
+    assert refusal(data, len(data)) == "too-large"
+
+
+def test_as_many_items_as_allowed_are_decoded() -> None:
+    """Strings count as one item however long, and what looks like heads inside them is not counted."""
+    value = [b"\x80" * 2_000_000, "a" * 70_000, *[None] * (ITEMS_MAX - 3)]
+    data = codec.encode(value)
+    assert codec.decode(data, len(data)) == value
+    assert refusal(codec.encode([*value, 1]), len(data) + 1) == "too-large"
+
+
+@pytest.mark.parametrize("tail", [b"\xff", b"\x1c", b"\x9f", b"\x5b" + b"\xff" * 8, b"\x1b\x00", b"\xd8\x18"])
+def test_large_rubbish_is_refused_like_small(tail: bytes) -> None:
+    data = b"\x83\x5a" + (ITEMS_MAX).to_bytes(4, "big") + bytes(ITEMS_MAX) + b"\x00" + tail
+    assert refusal(data, len(data)) == "cbor-invalid"
 
 
 @pytest.mark.parametrize(
