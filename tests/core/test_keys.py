@@ -258,6 +258,14 @@ def test_only_the_canonical_spelling_of_a_did_is_read(seed: bytes, data: st.Data
         assert code in {None, "key-invalid"}
 
 
+def test_leading_zeros_make_no_second_spelling() -> None:
+    text = did_of(SigningKey(bytes(32)).kid)
+    for zeros in range(1, 9):
+        with pytest.raises(Rejected) as caught:
+            parse_did("did:key:z" + "1" * zeros + text.removeprefix("did:key:z"))
+        assert caught.value.code == "key-invalid"
+
+
 @given(st.binary(max_size=40))
 def test_rubbish_is_no_kid(data: bytes) -> None:
     with pytest.raises(Rejected) as caught:
