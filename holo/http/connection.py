@@ -175,17 +175,19 @@ class Connection:
         self._lingering = True
         current = self._protocols.current
         uploading = isinstance(current, Http1) and current.reading_body
-        await self._protocols.handle(Closed())
-        if isinstance(self._stream, trio.SocketStream):
-            async with self._send_lock:
-                with contextlib.suppress(OSError, *_GONE):
-                    await self._stream.send_eof()
-        elif not uploading:
-            self._set_read_deadline(-inf)
-            return
-        self._set_read_deadline(trio.current_time() + _LINGER_S)
+        plain = isinstance(self._stream, trio.SocketStream)
+        self._set_read_deadline(trio.current_time() + _LINGER_S if plain or uploading else -inf)
+        # This may run in the application's task, which ends once it is told: the end must not be cut short by that.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LINGER_S):
+            await self._protocols.handle(Closed())
+            if isinstance(self._stream, trio.SocketStream):
+                async with self._send_lock:
+                    with contextlib.suppress(OSError, *_GONE):
+                        await self._stream.send_eof()
 
     def _set_idle(self, idle: bool) -> None:
+        if self._lingering:
+            return  # the deadline of the end stands, whatever the protocol still has to say
         if not idle:
             self.idle_since = None
             self._set_read_deadline(inf)

@@ -29,6 +29,8 @@ _HEADER_TEXTS: Final = {
     "ETag": "A strong validator; send it back in If-None-Match.",
     "Link": 'The next page, as `rel="next"` (RFC 8288).',
 }
+# An unknown parameter, an Accept that nothing here fits, a foreign Host.
+_ANYWHERE: Final = (400, 406, 421)
 _BINARY: Final = {"type": "string", "format": "binary"}
 
 
@@ -92,7 +94,7 @@ def _operation(route: Route, schemas: Mapping[type, Any]) -> dict[str, Any]:
         "parameters": _parameters(route),
         "responses": {str(status): _response(route, status, schemas) for status in sorted(route.replies)},
     }
-    for status in sorted({*route.problems, 421}):
+    for status in sorted({*route.problems, *_ANYWHERE}):
         operation["responses"][str(status)] = _problem(status, schemas)
     operation["responses"]["default"] = _problem(500, schemas)
     if route.body is not None:
@@ -134,7 +136,7 @@ def _response(route: Route, status: int, schemas: Mapping[type, Any]) -> dict[st
     kinds = route.replies[status]
     several = kinds if isinstance(kinds, tuple) else () if kinds is None else (kinds,)
     shapes = [schemas[kind] for kind in several]
-    schema = {"type": "string"} if not shapes else shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+    schema = {"anyOf": shapes} if len(shapes) > 1 else shapes[0] if shapes else {"type": "object"}
     content: dict[str, Any] = {}
     for media_type in route.offers:
         if media_type in (COSE, DAG_CBOR):
@@ -142,7 +144,7 @@ def _response(route: Route, status: int, schemas: Mapping[type, Any]) -> dict[st
         elif media_type == EVENTS:
             content[media_type] = {"schema": {"type": "string"}, "x-event-data": schema}
         else:
-            content[media_type] = {"schema": schema}
+            content[media_type] = {"schema": schema if media_type == JSON else {"type": "string"}}
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "content": content}
     headers = reply_headers_of(route) if status == 200 else []
     if headers:
