@@ -127,7 +127,11 @@ async def run_node(home: Home, profile: Profile, ready: Callable[[Listening], No
 def configure_logging(level: str, form: str) -> None:
     """Logs go to stderr: one JSON object a line, or text for people where stderr is a terminal."""
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # no local variables
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -84,7 +84,7 @@ class Registry:
         return self._store.view()
 
     async def admit(self, records: Sequence[Incoming], *, atomic: bool = False) -> list[Result]:
-        """What became of each record: its :class:`Outcome`, durable and with its receipt, or the error it was refused by.
+        """What became of each record: its :class:`Outcome`, durable and with its receipt, or why it was refused.
 
         Raises ``overloaded`` where the queue is full, ``no-space`` or ``store-failed``; then nothing was changed.
         """
@@ -110,6 +110,13 @@ class Registry:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Own the write side until cancelled. What was taken from the queue is finished and answered first."""
+        try:
+            await self._own(task_status)
+        finally:
+            self._answer(self._queued(), Overloaded("stopping", "the node is stopping"))
+            self._receive.close()  # from here on a write is refused at once, and nobody is left waiting
+
+    async def _own(self, task_status: trio.TaskStatus[None]) -> NoReturn:
         dirty_since = self._dirty_since()
         if self.mark.heads == 0:
             await self._sign_head()
@@ -191,10 +198,15 @@ class Registry:
         batch: list[_Waiting] = []
         with trio.move_on_at(due):
             batch.append(await self._receive.receive())
-        while batch and len(batch) < limits.WRITE_QUEUE:
+        return [*batch, *self._queued()] if batch else batch
+
+    def _queued(self) -> list[_Waiting]:
+        """What waits in the queue, taken from it."""
+        batch: list[_Waiting] = []
+        while len(batch) < limits.WRITE_QUEUE:
             try:
                 batch.append(self._receive.receive_nowait())
-            except trio.WouldBlock:
+            except (trio.WouldBlock, trio.ClosedResourceError):
                 break
         return batch
 

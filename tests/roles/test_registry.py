@@ -146,7 +146,7 @@ async def test_a_failed_store_answers_everybody_and_ends_the_role(tmp_path: Path
     failures: list[BaseException] = []
 
     async def publish() -> None:
-        with pytest.raises(HoloError) as caught:
+        with trio.CancelScope(shield=True), pytest.raises(HoloError) as caught:
             await registry.admit([incoming(GENESIS, ROOT)])
         failures.append(caught.value)
 
@@ -154,9 +154,12 @@ async def test_a_failed_store_answers_everybody_and_ends_the_role(tmp_path: Path
         async with trio.open_nursery() as nursery:
             await nursery.start(registry.run)
             store.close()  # what a lost disk looks like from here: every later transaction fails
+            async with trio.open_nursery() as clients:
+                for _ in range(3):
+                    clients.start_soon(publish)
             await publish()
-            await trio.sleep_forever()
-    assert len(failures) == 1
+    codes = [item.code for item in failures if isinstance(item, HoloError)]
+    assert codes == ["store-failed"] * 3 + ["stopping"], "whoever asks later is not left waiting"
 
 
 async def test_finish_covers_everything_admitted(tmp_path: Path) -> None:
