@@ -82,8 +82,6 @@ def _goes_first(one: _Ahead, other: _Ahead | None) -> bool:
         return True
     if one.link is not None and other.position.startswith(one.position):
         return one.link != other.link or one.position != other.position
-    if other.link is not None and one.position.startswith(other.position):
-        return False
     return one.position < other.position
 
 

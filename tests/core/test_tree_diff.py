@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,6 +91,17 @@ def test_equal_subtrees_are_not_read() -> None:
     assert list(tree.changed_nodes(Shelf().read, root, Shelf().read, root)) == []
 
 
+def test_what_is_gone_is_not_read_to_find_what_is_new() -> None:
+    contents = {b"%05d" % number: named(b"%05d" % number) for number in range(20_000)}
+    old, root = shelf_of(contents.items())
+    gone: dict[bytes, tree.Value | None] = {b"%05d" % number: None for number in range(3000, 8000)}
+    change = tree.update(old.read, root, gone)
+    new = Shelf(old.nodes | change.added)
+    old.reads.clear()
+    assert dict(tree.changed_nodes(old.read, root, new.read, change.root)) == change.added
+    assert len(old.reads) <= 3
+
+
 def test_a_diff_is_lazy() -> None:
     contents = {b"%05d" % number: named(b"%05d" % number) for number in range(20_000)}
     shelf, root = shelf_of(contents.items())
@@ -107,16 +119,21 @@ def test_what_python_takes_for_equal_but_is_written_differently_differs() -> Non
         assert list(tree.diff(old.read, old_root, new.read, new_root)) == [(b"k", one, other)]
 
 
-def test_the_same_node_elsewhere_is_not_taken_for_no_change() -> None:
-    """The subtree under one byte moves under another: every key of it differs."""
-    before: Contents = {bytes((1, last)): [0] for last in range(70)} | {b"\x03": [3]}
-    after: Contents = {bytes((2, last)): [0] for last in range(70)} | {b"\x03": [3]}
+@pytest.mark.parametrize(("here", "there"), [(b"\x01", b"\x02"), (b"\x01", b"\x01\x01"), (b"", b"\x01\x01")])
+def test_the_same_node_elsewhere_is_not_taken_for_no_change(here: bytes, there: bytes) -> None:
+    """A subtree moves, beside or below where it was: every key of it differs, though its node is the same."""
+    moved = [bytes((1, 1, last)) for last in range(70)]
+    others: Contents = {bytes((first, 3)): [3] for first in (1, 3)}
+    before, after = ({stem + key: [0] for key in moved} | others for stem in (here, there))
     old, old_root = shelf_of(before.items())
     new, new_root = shelf_of(after.items())
-    assert len(old.nodes.keys() & new.nodes.keys()) >= 1
+    assert old.nodes.keys() & new.nodes.keys()
     assert list(tree.diff(old.read, old_root, new.read, new_root)) == stated_diff(before, after)
+    assert list(tree.diff(new.read, new_root, old.read, old_root)) == stated_diff(after, before)
     sent = dict(tree.changed_nodes(old.read, old_root, new.read, new_root))
     assert sent.keys() | old.nodes.keys() >= new.nodes.keys()
+    sent = dict(tree.changed_nodes(new.read, new_root, old.read, old_root))
+    assert sent.keys() | new.nodes.keys() >= old.nodes.keys()
 
 
 def test_a_tree_that_repeats_itself_is_compared_in_proportion_to_its_nodes() -> None:
