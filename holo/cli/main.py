@@ -149,14 +149,25 @@ def problem_of(error: HoloError) -> dict[str, Any]:
     problem = getattr(error, "problem", None)
     if problem is not None:
         return dict(problem)
+    return _problem(error.code, error.title, error.http_status, error.detail, error.subject, error.at, error.fix)
+
+
+def _problem(
+    code: str, title: str, status: int, detail: str, subject: str | None, at: str | None, fix: str
+) -> dict[str, Any]:
+    """The members that a node's problem object has, in its order; importing the node's own would cost 0.1 s."""
     return {
-        "type": f"urn:holo:error:{error.code}",
-        "title": error.title,
-        "status": error.http_status,
-        "detail": error.detail,
-        "code": error.code,
-        "subject": error.subject,
-        "fix": error.fix,
+        "type": f"/docs#{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "subject": subject,
+        "at": at,
+        "fix": fix,
+        "denial": None,
+        "denial_cose": None,
+        "current": None,
     }
 
 
@@ -180,8 +191,8 @@ def _usage(invocation: Invocation, error: click.UsageError) -> int:
     path = error.ctx.command_path if error.ctx else "holo"
     if invocation.json:
         _, title, _ = CODES["usage"]
-        fields = {"type": "urn:holo:error:usage", "title": title, "status": 400, "detail": error.format_message()}
-        invocation.show({**fields, "code": "usage", "subject": path, "fix": f"Read `{path} --help`"}, [])
+        detail = error.format_message()
+        invocation.show(_problem("usage", title, 400, detail, path, None, f"Read `{path} --help`"), [])
     else:
         click.echo(f"{styled('holo: usage', 'bad', sys.stderr)}: {error.format_message()}", err=True)
         click.echo(f"  see: {path} --help", err=True)

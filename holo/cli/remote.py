@@ -12,7 +12,7 @@ from holo.store.trust import Remote, add_remote, read_remotes, remove_remote
 
 @click.group(cls=Noun)
 def remote() -> None:
-    """Short names for nodes. What a remote answers must be signed by the key it was added with."""
+    """Short names for nodes. A remote has to be, and what it signs has to be by, the key it was added with."""
 
 
 @remote.command()

@@ -17,9 +17,10 @@ import msgspec
 
 from holo import __version__
 from holo.core.errors import CODES, HoloError
-from holo.core.keys import Kid
+from holo.core.keys import Kid, did_of
 from holo.core.limits import REPLY_BYTES
 from holo.http.query import encode_query
+from holo.http.types import NodeReply
 
 if TYPE_CHECKING:  # importing httpx costs 0.2 s: only those who connect pay
     import httpx
@@ -159,6 +160,7 @@ class Connection:
         try:
             if self._http is None:
                 self._http = self._open()
+                self._identify(self._http)
             with self._http.stream(method, target, content=data, headers=headers) as response:
                 body = _read_bounded(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
@@ -167,6 +169,21 @@ class Connection:
         if response.is_success:
             return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
         raise NodeRefused(_problem_in(body, self.endpoint.url, response.status_code), response.status_code)
+
+    def _identify(self, http: httpx.Client) -> None:
+        """Raises ``anchor-missing`` unless the node says that it is the one that is expected here.
+
+        It may lie; but then it cannot sign. This finds the address that has come to belong to another node.
+        """
+        if self.endpoint.node is None or self.endpoint.transport is not None:
+            return
+        with http.stream("GET", "/v1/node") as response:
+            body = _read_bounded(response)
+        about = Reply(response.status_code, {}, body).read(NodeReply)
+        if about.node != did_of(self.endpoint.node):
+            self.close()
+            detail = f"{self.endpoint.url} is {about.node}, not {did_of(self.endpoint.node)}"
+            raise HoloError("anchor-missing", detail, subject=self.endpoint.url)
 
     def _open(self) -> httpx.Client:
         import httpx

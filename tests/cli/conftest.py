@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from holo.core.keys import did_of
+from holo.node import configure_logging
 from holo.testing import node_in_background
 from tests.cli.runner import said
 
@@ -28,6 +29,12 @@ class World:
     bob: Path
     mallory: Path
     genesis: str
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quiet_nodes() -> None:
+    """Nodes inside the test process would otherwise log where the verbs print."""
+    configure_logging("error", "json")
 
 
 @pytest.fixture(autouse=True)
