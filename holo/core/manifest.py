@@ -1,4 +1,4 @@
-"""Content as blocks, and the manifests that put it together again (spec section 7).
+"""Content as blocks, and the manifests that put it together again (spec section 6).
 
 One content has one CID, a function of its bytes alone:
 

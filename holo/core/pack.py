@@ -1,4 +1,4 @@
-"""A folder as a value: the pack (spec section 7).
+"""A folder as a value: the pack (spec section 6).
 
 A pack is ``{v, type: "pack", entries: [{path, cid, size, executable}]}``, one entry a file, in bytewise order of path.
 It holds files and nothing else: no empty folders, no times, owners, links or devices, no bits of a mode but one. So

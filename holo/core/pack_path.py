@@ -1,4 +1,4 @@
-"""The paths a pack may hold (spec section 7).
+"""The paths a pack may hold (spec section 6).
 
 A path is UTF-8, taken as it is (no normalisation), of at most 4,096 bytes: 1 to 64 components joined by ``/``.
 
