@@ -1,8 +1,8 @@
 """Assembly: one visible, ordered place where a node is put together and run (architecture: one process).
 
-The order is the order of trust: the lock on the home, the key, the store, the role that owns it, the listener, and last
-the address left for others. Stopping goes the other way: no new requests, answers finished, a last head signed over what
-was admitted, the store closed, the lock given back.
+The order is the order of trust: the lock on the home, the key, the store, the role that owns it, the listener, and
+last the address left for others. Stopping goes the other way: no new requests, answers finished, a last head signed
+over what was admitted, the store closed, the lock given back.
 """
 
 from __future__ import annotations
