@@ -19,7 +19,7 @@ from holo.client import Client, Connection, Endpoint
 from holo.core import keys
 from holo.core.errors import HoloError
 from holo.store.home import Home, files_in
-from holo.store.keyring import NODE, Keyring, own_kid
+from holo.store.keyring import NODE, RECOVERY, Keyring, own_kid
 from holo.store.trust import read_remotes, read_trust
 
 _FREE_BYTES: Final = 1 << 30
@@ -87,7 +87,7 @@ def _keys(home: Home) -> Iterator[Finding]:
     open_ones = [entry.name for entry in entries if not entry.sealed]
     yield Finding("keys", "ok", f"{len(entries)} keys, {len(entries) - len(open_ones)} with a passphrase")
     for entry in entries:
-        if entry.name.endswith("-recovery"):
+        if entry.purpose == RECOVERY:
             yield Finding("keys", "warn", f"{entry.name} lies here; a recovery key belongs offline")
 
 

@@ -11,7 +11,7 @@ from holo.cli import passphrase
 from holo.cli.group import Noun
 from holo.cli.invocation import Invocation, fields, table
 from holo.store.home import write_new
-from holo.store.keyring import Keyring, StoredKey, check_key_name, describe_file, new_key
+from holo.store.keyring import SIGNING, Keyring, StoredKey, check_key_name, describe_file, new_key
 
 
 @click.group(cls=Noun)
@@ -40,10 +40,7 @@ def list_(invocation: Invocation) -> None:
     keyring = Keyring(invocation.home)
     entries = keyring.entries()
     default = keyring.default()
-    rows = (
-        ["*" if entry.name == default else " ", entry.name, entry.did, "passphrase" if entry.sealed else ""]
-        for entry in entries
-    )
+    rows = (["*" if entry.name == default else " ", entry.name, entry.did, _notes(entry)] for entry in entries)
     invocation.show({"items": [_view(keyring, entry) for entry in entries]}, table(rows))
 
 
@@ -90,7 +87,8 @@ def import_(invocation: Invocation, name: str, file: Path, sealed: bool) -> None
     key = passphrase.unlock(keyring, found)
     if found.sealed and not sealed:
         invocation.warn(f"{name} is stored without a passphrase; give --passphrase to keep one on it")
-    _show(invocation, keyring, keyring.add(name, key, passphrase.ask_new(name) if sealed else None))
+    given = passphrase.ask_new(name) if sealed else None
+    _show(invocation, keyring, keyring.add(name, key, given, purpose=found.purpose))
 
 
 @keys.command()
@@ -120,13 +118,31 @@ def default_(invocation: Invocation, name: str | None) -> None:
         _show(invocation, keyring, keyring.find(chosen))
 
 
+def _notes(entry: StoredKey) -> str:
+    return ", ".join([entry.purpose] * (entry.purpose != SIGNING) + ["passphrase"] * entry.sealed)
+
+
 def _view(keyring: Keyring, stored: StoredKey) -> dict[str, Any]:
     default = stored.name == keyring.default()
-    return {"name": stored.name, "key": stored.did, "sealed": stored.sealed, "default": default}
+    return {
+        "name": stored.name,
+        "key": stored.did,
+        "sealed": stored.sealed,
+        "purpose": stored.purpose,
+        "default": default,
+    }
 
 
 def _show(invocation: Invocation, keyring: Keyring, stored: StoredKey) -> None:
     view = {**_view(keyring, stored), "path": str(stored.path)}
     guard = "passphrase" if stored.sealed else "file permissions only"
-    lines = fields([("name", stored.name), ("key", stored.did), ("guarded by", guard), ("file", stored.path)])
+    lines = fields(
+        [
+            ("name", stored.name),
+            ("key", stored.did),
+            ("for", stored.purpose),
+            ("guarded by", guard),
+            ("file", stored.path),
+        ]
+    )
     invocation.show(view, lines)

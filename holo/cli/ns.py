@@ -15,7 +15,7 @@ from holo.core import names
 from holo.core.cid import Cid
 from holo.core.draft import draft_policy
 from holo.core.policy import Signer, check_genesis
-from holo.store.keyring import Keyring, StoredKey, new_key
+from holo.store.keyring import RECOVERY, SIGNING, Keyring, StoredKey, new_key
 from holo.store.trust import pin_namespace
 
 
@@ -115,7 +115,7 @@ def pin(invocation: Invocation, namespace: str, genesis: Cid | None) -> None:
 
 def _own_root(keyring: Keyring) -> StoredKey:
     """The key to be root where none is named: the default, or the only one."""
-    entries = keyring.entries()
+    entries = [entry for entry in keyring.entries() if entry.purpose == SIGNING]
     default = keyring.default()
     if default is not None:
         return keyring.find(default)
@@ -133,5 +133,5 @@ def _recovery_key(keyring: Keyring, namespace: str, *, dry_run: bool) -> StoredK
         if entry.name == name:
             return entry
     if dry_run:
-        return StoredKey(name, new_key().kid, False, keyring.path(name))
-    return keyring.add(name, new_key())
+        return StoredKey(name, new_key().kid, False, keyring.path(name), RECOVERY)
+    return keyring.add(name, new_key(), purpose=RECOVERY)

@@ -1,7 +1,7 @@
 """Private keys at rest: one small file per key, readable by its owner alone, under a passphrase if one is wanted.
 
-A key file is JSON: ``{"v": 1, "key": did}`` and either ``"seed"`` (base64url) or ``"sealed"`` (Argon2id and
-XSalsa20-Poly1305, as libsodium does both). What a file opens to must be the key it names. The keys of the node and of
+A key file is JSON: ``{"v": 1, "key": did, "purpose": …}`` and either ``"seed"`` (base64url) or ``"sealed"`` (Argon2id
+and XSalsa20-Poly1305, as libsodium does both). What a file opens to must be the key it names. The keys of the node and of
 its operator lie in another folder under fixed names: nothing that looks for a key to sign a binding with sees them.
 """
 
@@ -26,6 +26,8 @@ from holo.core.errors import HoloError, Missing, Rejected
 from holo.core.keys import Kid, SigningKey
 from holo.store.home import Home, check_private, files_in, make_private_folder, read_small, write_atomically, write_new
 
+SIGNING: Final = "signing"
+RECOVERY: Final = "recovery"
 NODE: Final = "node"
 OPERATOR: Final = "operator"
 
@@ -42,12 +44,13 @@ _MEMLIMIT_MAX_BYTES: Final = 1024 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key in a home: its local name, its kid, and whether a passphrase guards it."""
+    """A key in a home: its local name, its kid, whether a passphrase guards it, and what it is for."""
 
     name: str
     kid: Kid
     sealed: bool
     path: Path
+    purpose: str = SIGNING
 
     @property
     def did(self) -> str:
@@ -76,7 +79,7 @@ class Keyring:
         """Where the key with this name lies, or would."""
         return self._home.keys / (name + _SUFFIX)
 
-    def add(self, name: str, key: SigningKey, passphrase: str | None = None) -> StoredKey:
+    def add(self, name: str, key: SigningKey, passphrase: str | None = None, *, purpose: str = SIGNING) -> StoredKey:
         """Store ``key`` under a new name. Raises ``key-exists`` or ``label-invalid``; never replaces a file."""
         check_key_name(name)
         for stored in self.entries():
@@ -84,9 +87,9 @@ class Keyring:
                 raise Rejected("key-exists", f"{stored.did} is here as {stored.name}", subject=stored.name)
         make_private_folder(self._home.create().keys)
         path = self.path(name)
-        if not write_new(path, _encode(key, passphrase)):
+        if not write_new(path, _encode(key, passphrase, purpose)):
             raise Rejected("key-exists", f"{path} is there already", subject=name)
-        return StoredKey(name, key.kid, passphrase is not None, path)
+        return StoredKey(name, key.kid, passphrase is not None, path, purpose)
 
     def unlock(self, stored: StoredKey, passphrase: str | None = None) -> SigningKey:
         """The private key. Raises ``key-locked`` for a missing or wrong passphrase, ``home-unsafe``."""
@@ -122,7 +125,7 @@ def own_key(home: Home, role: str) -> SigningKey:
     path = home.identity / (role + _SUFFIX)
     if not path.exists():
         make_private_folder(home.create().identity)
-        write_new(path, _encode(new_key(), None))  # where two are first at once, the one that was written counts
+        write_new(path, _encode(new_key(), None, role))  # where two are first at once, the one that was written counts
     return _open(path, None)
 
 
@@ -145,8 +148,8 @@ def check_key_name(name: str) -> None:
         raise Rejected("label-invalid", f"{name!r} is the name of a node's own key", subject=name)
 
 
-def _encode(key: SigningKey, passphrase: str | None) -> bytes:
-    fields: dict[str, Any] = {"v": 1, "key": keys.did_of(key.kid)}
+def _encode(key: SigningKey, passphrase: str | None, purpose: str) -> bytes:
+    fields: dict[str, Any] = {"v": 1, "key": keys.did_of(key.kid), "purpose": purpose}
     if passphrase is None:
         fields["seed"] = _base64(key.seed)
     else:
@@ -164,7 +167,7 @@ def _encode(key: SigningKey, passphrase: str | None) -> bytes:
 
 def _describe(path: Path) -> StoredKey:
     fields = _read(path)
-    return StoredKey(path.stem, _kid(path, fields), "sealed" in fields, path)
+    return StoredKey(path.stem, _kid(path, fields), "sealed" in fields, path, str(fields.get("purpose", SIGNING)))
 
 
 def _open(path: Path, passphrase: str | None) -> SigningKey:

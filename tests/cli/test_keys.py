@@ -13,7 +13,7 @@ from holo.store.home import Home
 from holo.store.keyring import Keyring, own_key
 from tests.cli.runner import holo, process, said, shape
 
-VIEW = {"name": "str", "key": "str", "sealed": "bool", "default": "bool"}
+VIEW = {"name": "str", "key": "str", "sealed": "bool", "purpose": "str", "default": "bool"}
 
 
 def test_a_new_key_is_a_private_file(tmp_path: Path) -> None:
