@@ -248,6 +248,12 @@ class Namespace:
         return self.nodes[cid]
 
 
+def _in_order(waiting: Mapping[Cid, tuple[int, set[int]]]) -> list[Cited]:
+    """statement → (rev, positions), by (rev descending, id)."""
+    ordered = sorted(waiting.items(), key=lambda item: (-item[1][0], item[0]))
+    return [Cited(statement, tuple(sorted(positions))) for statement, (_, positions) in ordered]
+
+
 def settled(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The one or two of these candidates for one name that are current."""
     by_id = {candidate.standing.id: candidate for candidate in candidates}

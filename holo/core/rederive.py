@@ -68,8 +68,7 @@ class Rederivation:
             lineages[policy.id] = _lineage(parent.policy, lineages) if parent else []
             self._require_valid(policy, state.ns, endorsers, lineages[policy.id])
             known[policy.id] = Known(policy, frozenset(endorsers))
-        if state.genesis not in known:
-            raise _broken(state.genesis, "the genesis is not among the policies")
+        assert state.genesis in known  # at least one policy, and each leads back to it
         return known
 
     def chain(self, state: NamespaceState, known: dict[Cid, Known]) -> Chain:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holo.core import limits
+from holo.core import codec, limits
 from holo.core.bundle import make_bundle, verify_bundle
-from holo.core.bundle_contents import decode_contents, encode_contents
+from holo.core.bundle_contents import Contents, decode_contents, encode_contents
 from holo.core.cid import Cid
 from holo.core.consumer import make_consumer_policy
+from holo.core.errors import Rejected
 from tests.core.bundles import (
     OUTCOMES,
     SIGNERS,
@@ -21,6 +23,7 @@ from tests.core.bundles import (
     acme,
     failures,
     merged,
+    sealed_world,
     trusting,
     with_head,
 )
@@ -143,3 +146,61 @@ def test_not_even_a_true_signature_can_be_added() -> None:
     assert failure.code == "nothing-unused"
     assert failure.at is not None
     assert ".signatures[" in failure.at
+
+
+LISTS = ("receipts", "heads", "logs", "records", "objects", "inclusions")
+
+
+SHAPES: list[Any] = [
+    *(None, 1, [1], [None], [b""], [b"\xa0"], [A], [[]], [["x"]]),
+    *([[b"", []]], [[b"", 1]], [[b"", [1]]], [[b"", [[b"", b""]]]]),
+    *([[A, A, [1]]], [[A, A, 1]], [[A, 1, []]], [[1, A, []]]),
+]
+
+
+@pytest.mark.parametrize("part", LISTS)
+@pytest.mark.parametrize("items", SHAPES, ids=repr)
+def test_a_part_of_another_shape_is_refused(part: str, items: Any) -> None:
+    refused_with_a_place(codec.encode({**codec.decode(BUNDLE, len(BUNDLE)), part: items}))
+
+
+@pytest.mark.parametrize("part", LISTS)
+def test_every_list_has_one_order_and_nothing_twice(part: str) -> None:
+    node = sealed_world()
+    value = codec.decode(make_bundle([node.resolve("acme/app:stable"), *node.receipts], node), limits.BUNDLE_BYTES)
+
+    def found(items: list[Any]) -> tuple[str, str | None]:
+        (failure,) = failures(verify_bundle(codec.encode({**value, part: items}), trusting(node)))
+        return failure.code, failure.at
+
+    mine = value[part]
+    assert found([mine[0], *mine]) == ("bundle-decoded", f"bundle {part}[1]")
+    if len(mine) > 1:
+        assert found(mine[::-1]) == ("bundle-decoded", f"bundle {part}[1]")
+    else:  # with another node's beside it, one order is only too much, the other is wrong
+        peer = with_head(Node([acme()], name="peer"))
+        (theirs,) = codec.decode(make_bundle([peer.resolve("acme/app")], peer), limits.BUNDLE_BYTES)[part]
+        codes = {found([mine[0], theirs])[0], found([theirs, mine[0]])[0]}
+        assert codes == {"nothing-unused", "bundle-decoded"}
+
+
+def test_signatures_have_one_order() -> None:
+    value = codec.decode(BUNDLE, len(BUNDLE))
+    index, record = next((at, item) for at, item in enumerate(value["records"]) if len(item[1]) > 1)
+    for pairs in (record[1][::-1], [record[1][0], *record[1]]):
+        records = [*value["records"][:index], [record[0], pairs], *value["records"][index + 1 :]]
+        (failure,) = failures(verify_bundle(codec.encode({**value, "records": records}), trusting(NODE)))
+        assert (failure.code, failure.at) == ("bundle-decoded", f"bundle records[{index}]")
+
+
+def test_a_bundle_too_large_to_be_read_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BUNDLE_BYTES", len(BUNDLE) - 1)
+    with pytest.raises(Rejected) as error:
+        encode_contents(decode_contents_of_any_size(BUNDLE, monkeypatch))
+    assert error.value.code == "too-large"
+
+
+def decode_contents_of_any_size(data: bytes, monkeypatch: pytest.MonkeyPatch) -> Contents:
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "BUNDLE_BYTES", len(data))
+        return decode_contents(data)

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
+from holo.core import limits, tree
 from holo.core.bundle import make_bundle, verify_bundle
 from holo.core.bundle_contents import Contents, decode_contents, encode_contents
 from holo.core.chain import Chain, Known
 from holo.core.cid import Cid
-from holo.core.decision import Decision, Query, Step
-from holo.core.envelope import make_statement
-from holo.core.errors import HoloError, Missing, Rejected
+from holo.core.consumer import make_consumer_policy
+from holo.core.decision import Query, Step
+from holo.core.errors import HoloError, Rejected
 from holo.core.keys import Kid
 from holo.core.names import Name
 from holo.core.receipt import ResolveReceipt, make_resolve_receipt, open_receipt
+from holo.core.report import Check
 from holo.core.resolve import Candidate
 from holo.core.state import Cited
 from tests.core.bundles import (
@@ -27,13 +29,16 @@ from tests.core.bundles import (
     B,
     acme,
     failures,
-    merged,
-    renamed,
     sealed_world,
     trusting,
 )
 from tests.reference import Derived, committed
 from tests.world import EVERYTHING, Namespace, Node, kid
+
+
+def content_tree(cid: Cid) -> Cid:
+    """The root of a tree nobody has."""
+    return tree.build([(b"app/latest", [[cid, [0]]])]).root
 
 
 def resigned(node: Node, contents: Contents, **changes: Any) -> bytes:
@@ -170,21 +175,6 @@ def test_hiding_what_the_seal_keeps_is_found() -> None:
     assert told(namespace, Liar(current=without_names), "acme/app") == "name-proved"
 
 
-def test_a_count_that_is_off_is_found() -> None:
-    namespace = acme()
-    namespace.bind("app", A)
-
-    def alter(derived: Derived) -> Derived:
-        state = replace(derived.state, count=7)
-        objects = {**derived.objects, state.as_statement().id: state.as_statement().bytes}
-        return replace(derived, state=state, objects=objects)
-
-    node = Node([namespace])
-    node.take_head(alter)
-    with pytest.raises(Rejected):
-        make_bundle([node.resolve("acme/app")], node)
-
-
 def test_a_name_under_another_name_is_found() -> None:
     namespace = acme()
     namespace.bind("app", A)
@@ -283,92 +273,94 @@ def test_a_namespace_under_another_name_is_found() -> None:
     assert error.value.code == "policy-foreign"
 
 
-def test_a_receipt_whose_node_is_not_the_heads_is_found() -> None:
-    mine, theirs = sealed_world(), sealed_world()
-    theirs = renamed(theirs, "stranger")
-    statement = make_resolve_receipt(
-        node=mine.kid,
-        at_ms=0,
-        decision=theirs.decide("acme/app:stable"),
-        catalog=theirs.newest.catalog,
-        head=theirs.newest.id,
-    )
-    with pytest.raises(Rejected) as error:
-        make_bundle([mine.sign(statement)], theirs)
-    assert error.value.code == "receipt-invalid"
+# --- what only a state with a forged object can say
 
 
-def test_a_receipt_that_cites_another_catalog_is_found() -> None:
-    node = sealed_world()
-    decision: Decision = node.decide("acme/app:stable")
-    statement = make_resolve_receipt(node=node.kid, at_ms=0, decision=decision, catalog=A, head=node.newest.id)
-    with pytest.raises(Rejected) as error:
-        make_bundle([node.sign(statement)], node)
-    assert (error.value.code, error.value.at) == ("receipt-invalid", f"receipt {statement.id}")
+def forged_state(namespace: Namespace, **changes: Any) -> tuple[Node, Check]:
+    """A node whose namespace-state has these fields, and the check that finds it."""
+
+    def alter(derived: Derived) -> Derived:
+        state = replace(derived.state, **changes)
+        return replace(
+            derived, state=state, objects={**derived.objects, state.as_statement().id: state.as_statement().bytes}
+        )
+
+    node = Node([namespace])
+    node.take_head(alter)
+    (failure,) = failures(verify_bundle(make_careless_bundle(node.resolve("acme/app"), node), trusting(node)))
+    return node, failure
 
 
-def test_two_heads_of_one_seq_are_found_even_where_each_is_right_by_itself() -> None:
-    one, other = Node([acme()]), Node([acme()])
-    other.namespaces[0].bind("app", A)
-    one.take_head()
-    other.take_head()
-    bundles = [decode_contents(make_bundle([node.resolve("acme/app")], node)) for node in (one, other)]
-    assert all(verify_bundle(encode_contents(item), trusting(one)).result == "ok" for item in bundles)
-    report = verify_bundle(encode_contents(merged(bundles[0], bundles[1])), trusting(one))
-    assert [check.code for check in failures(report)] == ["heads-agree"]
-    assert "one seq, two heads" in failures(report)[0].detail
-
-
-def test_a_receipt_that_is_not_in_the_log_is_found() -> None:
-    node = sealed_world()
-    forged = sealed_world()
-    forged.at_ms += 1
-    stray = forged.log_binding(forged.namespaces[0].records[1])
-    node.log_policy(node.namespaces[0].records[0], node.namespaces[0].genesis.id)
-    node.take_head()
-    with pytest.raises(Rejected) as error:
-        make_bundle([stray], node)
-    assert error.value.code == "log-invalid"
+def bound() -> Namespace:
+    namespace = acme()
+    namespace.bind("app", A)
+    return namespace
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"rev": 9}, {"cid": B}, {"name": "acme/app:beta"}, {"endorsers": ["alice", "root"]}, {"endorsers": ["alice"]}],
+    ("changes", "code"),
+    [
+        ({"ns": "evil"}, "namespace-proved"),
+        ({"policy": A}, "chain-decided"),
+        ({"policies": tree.EMPTY}, "policies-proved"),
+        ({"genesis": A}, "policies-proved"),
+        ({"count": 7}, "name-proved"),
+        ({"bindings": content_tree(A)}, "name-proved"),
+    ],
+    ids=str,
 )
-def test_a_receipt_that_misreports_its_statement_is_found(changes: dict[str, Any]) -> None:
+def test_a_forged_state_is_found(changes: dict[str, Any], code: str) -> None:
+    _, failure = forged_state(bound(), **changes)
+    assert failure.code == code
+    assert failure.at
+
+
+def test_more_policies_than_a_bundle_may_hold_are_refused_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     node = sealed_world()
-    genuine = open_receipt(node.receipts[1])
-    kids = [bytes(kid(name)) for name in changes.get("endorsers", ())]
-    altered = {**changes, "endorsers": sorted(kids)} if kids else changes
-    value = {**genuine.statement.value, **altered, "seq": len(node.receipts)}
-    forged = node.append(make_statement(value))
-    node.take_head()
-    with pytest.raises(Rejected) as error:
-        make_bundle([forged], node)
-    assert error.value.code in ("receipt-invalid", "bundle-invalid")
-    assert error.value.at is not None
+    receipts = node.resolve("acme/app:stable"), node.receipts[-1]
+    bundles = [make_bundle([receipt], node) for receipt in receipts]
+    monkeypatch.setattr(limits, "BUNDLE_POLICIES", 1)
+    for bundle, code in zip(bundles, ("policies-proved", "ancestry-proved"), strict=True):
+        (failure,) = failures(verify_bundle(bundle, trusting(node)))
+        assert failure.code == code
 
 
-def test_a_head_is_no_receipt_to_bundle() -> None:
+def test_a_policy_whose_parent_is_left_out_is_found() -> None:
+    namespace = bound()
+    namespace.amend(signers={**SIGNERS, "carol": EVERYTHING}, thresholds=STABLE)
+    namespace.amend(signers={**SIGNERS, "carol": EVERYTHING, "dave": EVERYTHING}, thresholds=STABLE)
+    hidden = namespace.latest.prev
+    liar = Liar(known=lambda known: {cid: item for cid, item in known.items() if cid != hidden})
+    assert told(namespace, liar, "acme/app") == "policies-proved"
+
+
+def test_what_waited_before_the_seal_waits_no_more() -> None:
+    namespace = acme()
+    namespace.bind("app:stable", A)
+    before = namespace.derive().pending
+    namespace.amend(signers=SIGNERS, thresholds=STABLE, seal=namespace.seal_tree())
+    assert told(namespace, Liar(pending=lambda derived: before), "acme/app:stable") == "pending-proved"
+
+
+def test_a_signer_of_other_names_is_found() -> None:
+    namespace = acme(signers={"alice": EVERYTHING, "bob": (("lib",), ("*",))}, thresholds=[])
+    namespace.bind("app", A, by=("alice", "bob"))
+
+    def both(derived: Derived) -> dict[str, tuple[Candidate, ...]]:
+        return {
+            path: tuple(replace(item, standing=replace(item.standing, positions=(0, 1))) for item in found)
+            for path, found in derived.current.items()
+        }
+
+    assert told(namespace, Liar(current=both), "acme/app") == "name-proved"
+
+
+def test_a_consumer_policy_nobody_asked_for_is_found() -> None:
     node = sealed_world()
-    with pytest.raises(Rejected) as error:
-        make_bundle([node.head(node.newest.id)], node)
-    assert error.value.code == "type-mismatch"
-
-
-def test_what_the_source_lacks_is_named() -> None:
-    node = sealed_world()
-    receipt = node.resolve("acme/app:stable")
-    del node.objects[node.newest.catalog]
-    with pytest.raises(Missing) as error:
-        make_bundle([receipt], node)
-    assert str(node.newest.catalog) in error.value.detail
-
-
-def test_a_source_that_returns_other_bytes_is_caught() -> None:
-    node = sealed_world()
-    receipt = node.resolve("acme/app:stable")
-    node.objects[node.newest.catalog] = b"\xa0"
-    with pytest.raises(Rejected) as error:
-        make_bundle([receipt], node)
-    assert error.value.code == "cid-mismatch"
+    pack = make_consumer_policy()
+    contents = decode_contents(make_bundle([node.resolve("acme/app:stable")], node))
+    contents.objects[pack.id] = pack.bytes
+    (failure,) = failures(verify_bundle(resigned(node, contents, consumer_policy=pack.id), trusting(node)))
+    assert failure.code == "consumer-policy-read"
