@@ -1,8 +1,8 @@
 """Private keys at rest: one small file per key, readable by its owner alone, under a passphrase if one is wanted.
 
 A key file is JSON: ``{"v": 1, "key": did, "purpose": …}`` and either ``"seed"`` (base64url) or ``"sealed"`` (Argon2id
-and XSalsa20-Poly1305, as libsodium does both). What a file opens to must be the key it names. The keys of the node and of
-its operator lie in another folder under fixed names: nothing that looks for a key to sign a binding with sees them.
+and XSalsa20-Poly1305, as libsodium does both). What a file opens to must be the key it names. The keys of the node and
+of its operator lie in another folder under fixed names: nothing that looks for a key to sign with sees them.
 """
 
 from __future__ import annotations
