@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 from holo.core import codec, limits
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import decode_envelope, open_statement
-from holo.core.errors import Rejected
+from holo.core.errors import Missing, Rejected
 from holo.core.fields import Fields
 from holo.core.head import Head
 from holo.core.keys import SIGNATURE_BYTES, Kid, did_of, kid_of
@@ -99,7 +99,9 @@ class Tracked:
         """The signature of ``statement`` by ``kid``."""
         found = self._source.endorsements(statement).get(kid)
         if found is None:
-            raise Rejected("bundle-invalid", f"lacks {did_of(kid)}'s signature", at=f"statement {statement}")
+            raise Missing(
+                "not-found", f"{did_of(kid)}'s signature", subject=str(statement), at=f"statement {statement}"
+            )
         self.read.signatures.setdefault(statement, {})[kid] = found
         return found
 

@@ -10,7 +10,7 @@ from holo.core.bundle import make_bundle, verify_bundle
 from holo.core.bundle_contents import decode_contents, encode_contents
 from holo.core.decision import Decision
 from holo.core.envelope import make_statement
-from holo.core.errors import Missing, Rejected
+from holo.core.errors import HoloError, Missing
 from holo.core.receipt import make_resolve_receipt, open_receipt
 from tests.core.bundles import (
     A,
@@ -35,7 +35,7 @@ def test_a_receipt_whose_node_is_not_the_heads_is_found() -> None:
         catalog=theirs.newest.catalog,
         head=theirs.newest.id,
     )
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([mine.sign(statement)], theirs)
     assert error.value.code == "receipt-invalid"
 
@@ -44,7 +44,7 @@ def test_a_receipt_that_cites_another_catalog_is_found() -> None:
     node = sealed_world()
     decision: Decision = node.decide("acme/app:stable")
     statement = make_resolve_receipt(node=node.kid, at_ms=0, decision=decision, catalog=A, head=node.newest.id)
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([node.sign(statement)], node)
     assert (error.value.code, error.value.at) == ("receipt-invalid", f"receipt {statement.id}")
 
@@ -68,7 +68,7 @@ def test_a_receipt_that_is_not_in_the_log_is_found() -> None:
     stray = forged.log_binding(forged.namespaces[0].records[1])
     node.log_policy(node.namespaces[0].records[0], node.namespaces[0].genesis.id)
     node.take_head()
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([stray], node)
     assert error.value.code == "log-invalid"
 
@@ -85,15 +85,15 @@ def test_a_receipt_that_misreports_its_statement_is_found(changes: dict[str, Any
     value = {**genuine.statement.value, **altered, "seq": len(node.receipts)}
     forged = node.append(make_statement(value))
     node.take_head()
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([forged], node)
-    assert error.value.code in ("receipt-invalid", "bundle-invalid")
+    assert error.value.code in ("receipt-invalid", "not-found")
     assert error.value.at is not None
 
 
 def test_a_head_is_no_receipt_to_bundle() -> None:
     node = sealed_world()
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([node.head(node.newest.id)], node)
     assert error.value.code == "type-mismatch"
 
@@ -111,17 +111,17 @@ def test_a_source_that_returns_other_bytes_is_caught() -> None:
     node = sealed_world()
     receipt = node.resolve("acme/app:stable")
     node.objects[node.newest.catalog] = b"\xa0"
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([receipt], node)
     assert error.value.code == "cid-mismatch"
 
 
-def misreported(node: Node, envelope: bytes, **changes: Any) -> Rejected:
+def misreported(node: Node, envelope: bytes, **changes: Any) -> HoloError:
     """The refusal of a receipt that is logged like `envelope` but says something else."""
     value = {**open_receipt(envelope).statement.value, "seq": len(node.receipts), **changes}
     forged = node.append(make_statement(value))
     node.take_head()
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([forged], node)
     assert error.value.at
     return error.value
@@ -146,7 +146,7 @@ def test_a_policy_receipt_that_misreports_its_policy_is_found(changes: dict[str,
 def test_a_policy_receipt_that_invents_an_endorser_is_found() -> None:
     node = sealed_world()
     kids = sorted(bytes(kid(name)) for name in ("root", "recovery"))
-    assert misreported(node, node.receipts[0], endorsers=kids).code == "bundle-invalid"
+    assert misreported(node, node.receipts[0], endorsers=kids).code == "not-found"
 
 
 def test_an_endorser_who_may_not_write_counts_for_nothing() -> None:
@@ -155,7 +155,7 @@ def test_an_endorser_who_may_not_write_counts_for_nothing() -> None:
     node = Node([namespace])
     envelope = node.log_binding(namespace.records[-1])
     node.take_head()
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([envelope], node)
     assert error.value.code == "receipt-invalid"
 
@@ -166,7 +166,7 @@ def test_a_binding_under_another_namespaces_policy_is_found() -> None:
     node = Node([namespace, other])
     envelope = node.log_binding(namespace.records[-1])
     node.take_head()
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([envelope], node)
     assert error.value.code == "policy-foreign"
 
@@ -177,6 +177,6 @@ def test_a_source_that_gives_another_head_is_caught() -> None:
     node.at_ms += 1
     node.take_head()
     node.heads[cited] = node.heads[node.newest.id]
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(HoloError) as error:
         make_bundle([receipt], node)
     assert (error.value.code, error.value.at) == ("bundle-invalid", f"head {cited}")
