@@ -102,7 +102,7 @@ class Ledger:
     def __init__(self, hosting: Hosting) -> None:
         self.cache = PolicyCache()
         self._hosting = hosting
-        self._missing: dict[Cid, set[Cid]] = {}
+        self._missing: dict[str, dict[Cid, set[Cid]]] = {}  # held namespace → sealing policy → what its seal lacks
 
     def admit(self, records: RecordsWriter, journal: Journal, submission: Submission) -> Outcome:
         """Judge and apply one submission. Raises :class:`Rejected` and writes nothing where it is refused."""
@@ -137,7 +137,7 @@ class Ledger:
         change = bindings.admit_complete(records, self.cache, row, binding, positions, record)
         if change.counts == "waiting":
             self._note_waiting(records, row, binding)
-        if change.new and row.held is not None and Seals(records, self.cache, self._missing).arrived(binding.id):
+        if change.new and row.held is not None and self._seal_may_be_whole(records, row.ns, binding.id):
             self._rechain(records, row)
         after = records.current(row.ns, binding.name.path)
         state: BindingState = change.counts or _state_in(after, binding.id)
@@ -229,7 +229,9 @@ class Ledger:
         assert fresh is not None
         sealed = False
         if policy.seal is not None and (new or submission.nodes):
-            sealed = Seals(records, self.cache, self._missing).keep_nodes(records, policy, submission.nodes)
+            seals = Seals(records, self.cache, self._missing.get(policy.ns, {}))
+            # The nodes may also have come by another way, with nobody looking: then what is held is looked at again.
+            sealed = seals.keep_nodes(records, policy, submission.nodes) or fresh.held is not None
         if new or sealed:
             records.mark_dirty(policy.ns, None)
             fresh = self._rechain(records, fresh)
@@ -262,8 +264,10 @@ class Ledger:
         """Decide the chain again and, where what counts has changed, every name of the namespace."""
         latest = records.namespace(row.ns)
         assert latest is not None
-        seals = Seals(records, self.cache, self._missing)
+        seals = Seals(records, self.cache, self._missing.setdefault(row.ns, {}))
         chain = policies.decide(records, self.cache, latest, seals)
+        if chain.held is None:
+            del self._missing[row.ns]
         new = policies.write_chain(records, latest, chain)
         if new == latest:
             return new
@@ -278,6 +282,11 @@ class Ledger:
                 new = replace(new, waiting=True)
                 records.put_namespace(new)
         return new
+
+    def _seal_may_be_whole(self, records: RecordsWriter, ns: str, arrived: Cid) -> bool:
+        """Whether a held namespace may have all its seal names, now that a statement arrived."""
+        missing = self._missing.get(ns)
+        return missing is None or Seals(records, self.cache, missing).arrived(arrived)
 
     def _waits(self, records: RecordsWriter, row: NamespaceRow) -> bool:
         """Whether some known policy is not in effect, so that statements citing it may be waiting."""

@@ -131,8 +131,9 @@ def write_chain(records: RecordsWriter, row: NamespaceRow, chain: Chain) -> Name
 class Seals:
     """Whether a seal's tree, statements and endorsements are all held and valid.
 
-    The answer is a function of what the store holds. ``_missing`` only remembers, per sealing policy, what the last
-    look did not find, so that a large seal is not walked again for every record that arrives meanwhile.
+    The answer is a function of what the store holds. ``missing`` only remembers, per sealing policy of one held
+    namespace, what the last look did not find, so that a large seal is not walked again for every record that arrives
+    meanwhile. To forget is always right; to remember is, as long as all that comes is told to :meth:`arrived`.
     """
 
     def __init__(self, records: RecordsReader, cache: PolicyCache, missing: dict[Cid, set[Cid]]) -> None:
@@ -188,10 +189,10 @@ class Seals:
                 except Rejected:
                     continue  # a seal over rubbish is never satisfied; what names it need not be kept
                 records.put_sealed_node(cid, data)
-                self.arrived(cid)
                 copied = True
             else:
                 node = decode_node(data)
+            self.arrived(cid)
             if isinstance(node, Branch):
                 links = dict.fromkeys(link for _, _, link in node.children if link not in seen)
                 seen.update(links)

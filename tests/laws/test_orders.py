@@ -1,0 +1,41 @@
+"""The first law: any permitted order, any batching, duplicates and rubbish between, give one state."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.laws.stores import Node, permitted
+from tests.laws.world import World, worlds
+
+
+@settings(
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+@given(world=worlds(), data=st.data())
+def test_any_order_gives_one_state(tmp_path: Path, world: World, data: st.DataObject) -> None:
+    deliver_at_random(tmp_path, world, data)
+
+
+def deliver_at_random(folder: Path, world: World, data: st.DataObject) -> None:
+    """Deliver a world in a drawn order and batching, with restarts and heads between; the end is the model's."""
+    with Node(folder, world.hosted) as node:
+        order = permitted(data.draw(st.permutations(world.items), label="order"), node.model)
+        order += data.draw(st.lists(st.sampled_from(order), max_size=5), label="again")
+        while order:
+            count = data.draw(st.integers(1, 8), label="batch")
+            batch, order = order[:count], order[count:]
+            node.deliver(*batch, apart=data.draw(st.booleans()))
+            between = data.draw(st.sampled_from(["nothing", "nothing", "head", "restart", "check"]), label="between")
+            if between == "head":
+                node.store.make_head()
+            elif between == "restart":
+                node.reopen()
+            elif between == "check":
+                node.check(world)
+        node.check(world)
