@@ -34,11 +34,14 @@ class Embedded:
 
 
 @contextmanager
-def embedded(home: Home, profile: Profile | None = None) -> Iterator[Embedded]:
-    """A node on ``home``, whose lock the caller holds, for the length of the block; the minimal peer by default."""
+def embedded(home: Home, profile: Profile | None = None, *, readonly: bool = False) -> Iterator[Embedded]:
+    """A node on ``home``, whose lock the caller holds, for the length of the block; the minimal peer by default.
+
+    With ``readonly`` a shared lock will do, there has to be a store, and only GET is answered.
+    """
     settings = profile or load_profile("minimal-peer")
-    with in_thread(lambda: open_node(home, settings)) as (node, token):
-        yield Embedded("http://localhost", node.kid, _Bridge(node, token))
+    with in_thread(lambda: open_node(home, settings, readonly=readonly)) as (node, token):
+        yield Embedded("http://localhost", node.kid, _Bridge(node, token, readonly=readonly))
 
 
 @contextmanager
@@ -86,12 +89,14 @@ def in_thread(open: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
 class _Bridge(httpx.BaseTransport):
     """Carries requests from any thread into the node's thread."""
 
-    def __init__(self, node: Node, token: trio.lowlevel.TrioToken) -> None:
+    def __init__(self, node: Node, token: trio.lowlevel.TrioToken, *, readonly: bool) -> None:
+        self._readonly = readonly
         self._inner = httpx.ASGITransport(app=node.app, raise_app_exceptions=False)
         self._token = token
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The node's answer, read whole."""
+        assert not self._readonly or request.method == "GET", "whoever writes opens the home for writing"
         return trio.from_thread.run(self._handle, request, trio_token=self._token)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:

@@ -60,8 +60,14 @@ class Listening:
 
 
 @asynccontextmanager
-async def open_node(home: Home, profile: Profile, *, clock_ms: Clock = wall_clock_ms) -> AsyncIterator[Node]:
-    """A node whose roles run for the length of the block. The caller holds the home's lock."""
+async def open_node(
+    home: Home, profile: Profile, *, clock_ms: Clock = wall_clock_ms, readonly: bool = False
+) -> AsyncIterator[Node]:
+    """A node whose roles run for the length of the block. The caller holds the home's lock.
+
+    With ``readonly`` the lock may be shared and the store has to be there; nothing is written, and nobody takes what
+    would have to be.
+    """
     from holo.http.app import make_app
     from holo.http.edge import Edge
 
@@ -76,13 +82,18 @@ async def open_node(home: Home, profile: Profile, *, clock_ms: Clock = wall_cloc
         map_bytes=profile.store.map_bytes,
         free_reserve_bytes=profile.store.free_reserve_bytes,
         keep_heads=profile.store.keep_heads,
+        readonly=readonly,
     )
     try:
         registry = Registry(store, settings, profile.limits.anonymous, clock_ms)
         edge = Edge(profile=profile, registry=registry, store=store, clock_ms=clock_ms)
+        node = Node(profile, home, store.key.kid, store, registry, make_app(edge))
+        if readonly:
+            yield node
+            return
         async with trio.open_nursery() as nursery:
             await nursery.start(registry.run)
-            yield Node(profile, home, store.key.kid, store, registry, make_app(edge))
+            yield node
             await registry.finish()
             nursery.cancel_scope.cancel()
     finally:

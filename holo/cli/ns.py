@@ -71,7 +71,7 @@ def new(
         return
     signing = unlock_keys(keyring, root_set.keys)
     check_genesis(genesis, signing)
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         posted = send_policy(client, genesis, signing)
     pin_namespace(invocation.home, namespace, genesis.id)
     if kept is not None:

@@ -48,7 +48,7 @@ def policy(
     """Change the policy. What only adds signers needs no seal; anything else seals what is current."""
     names.check_namespace(namespace)
     keyring = Keyring(invocation.home)
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         parent, _ = read_policy(invocation, client, namespace)
         entries = [policy_edit.parse_signer(keyring, text) for text in signers] or list(parent.signers)
         entries += [policy_edit.parse_signer(keyring, text) for text in added]
@@ -89,7 +89,7 @@ def revoke(
     names.check_namespace(namespace)
     keyring = Keyring(invocation.home)
     kid = policy_edit.parse_key(keyring, key)
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         parent, _ = read_policy(invocation, client, namespace)
         root_set = (
             policy_edit.parse_key_set(keyring, roots, None, parent.roots) if roots else _without(parent.roots, kid)

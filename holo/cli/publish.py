@@ -74,7 +74,7 @@ def publish(
         found = measure(invocation, path) if how["dry_run"] else store(invocation, path)
         cid, meta = found.cid, {"size": found.size_bytes}
         invocation.say(f"{path}: {found.files} files, {found.size_bytes} bytes, {cid}")
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         _sign_and_send(invocation, client, Intent(name, cid, reason, meta, how["prev"] or None), **how)
 
 
@@ -86,7 +86,7 @@ def publish(
 def yank(invocation: Invocation, /, name: Name, reason: str | None, **how: Any) -> None:
     """Take NAME's content back: a signed tombstone, visible in its history."""
     _refuse_pin(name)
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         _sign_and_send(invocation, client, Intent(name, None, reason, None, how["prev"] or None), **how)
 
 
@@ -99,7 +99,7 @@ def yank(invocation: Invocation, /, name: Name, reason: str | None, **how: Any) 
 def rollback(invocation: Invocation, /, name: Name, rev: int, reason: str | None, **how: Any) -> None:
     """Sign NAME for the content it had at REV, as a new revision. Nothing is removed from its history."""
     _refuse_pin(name)
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         earlier = _revision(client, name, rev)
         meta = earlier.statement.value["meta"]
         invocation.say(f"rev {rev} is {earlier.cid or 'a yank'}")
@@ -118,7 +118,7 @@ def cosign(
 ) -> None:
     """Add a signature to what waits for NAME, and send the whole."""
     _refuse_pin(name)
-    with open_client(invocation) as client:
+    with open_client(invocation, writes=True) as client:
         ground = read_ground(invocation, client, name)
         stored = choose_key(Keyring(invocation.home), ground.policy, name, key)
         binding, record = _waiting(ground, name, stored.kid, statement)

@@ -16,7 +16,6 @@ from holo.cli.invocation import Invocation, fields
 from holo.cli.session import open_client
 from holo.client import Client
 from holo.core import decision
-from holo.core.bundle import verify_bundle
 from holo.core.cid import Cid
 from holo.core.errors import HoloError, Rejected
 from holo.core.head import Anchors
@@ -110,6 +109,8 @@ def summary(invocation: Invocation, found: Resolved) -> list[str]:
 
 
 def _check_bundle(client: Client, bundle: bytes, found: ResolvedWithReceipt) -> None:
+    from holo.core.bundle import verify_bundle  # only those who keep the proof pay for it
+
     report = verify_bundle(bundle, Anchors(nodes=frozenset({client.kid()})))
     bad = next((check for check in report.checks if check.verdict == "bad"), None)
     if bad is not None:

@@ -17,17 +17,19 @@ from holo.store.trust import read_remotes
 
 
 @contextmanager
-def open_client(invocation: Invocation) -> Iterator[Client]:
-    """A client of the node that this run is about.
+def open_client(invocation: Invocation, *, writes: bool = False) -> Iterator[Client]:
+    """A client of the node that this run is about; ``writes`` if it may send records.
 
     With ``--node`` that is over HTTP and nothing else. Else a node running on the home is asked, over HTTP too; where
-    none runs, the same node is opened inside this process, with no listener, for as long as the block lasts.
+    none runs, the same node is opened inside this process, with no listener, for as long as the block lasts. Then the
+    home is locked, by readers together, by a writer, or whoever comes first to a home without a store, alone.
     """
     if invocation.nodes:
         with _connected(invocation, [_endpoint(invocation.home, text) for text in invocation.nodes]) as client:
             yield client
         return
-    lock, running = _lock_or_running(invocation.home)
+    readonly = not writes and invocation.home.records.joinpath("data.mdb").exists()
+    lock, running = _lock_or_running(invocation.home, shared=readonly)
     if running is not None:
         invocation.detail(f"asking the node at {running.url}")
         with _connected(invocation, [Endpoint(running.url, keys.parse_did(running.node))]) as client:
@@ -41,7 +43,7 @@ def open_client(invocation: Invocation) -> Iterator[Client]:
     invocation.detail(f"opening {invocation.home.path}")
     with (
         lock,
-        embedded(invocation.home) as inside,
+        embedded(invocation.home, readonly=readonly) as inside,
         _connected(invocation, [Endpoint(inside.url, inside.kid, inside.transport)]) as client,
     ):
         yield client
@@ -67,16 +69,16 @@ def _endpoint(home: Home, text: str) -> Endpoint:
     return Endpoint(remotes[text].url, remotes[text].node)
 
 
-def _lock_or_running(home: Home) -> tuple[HomeLock | None, Running | None]:
+def _lock_or_running(home: Home, *, shared: bool) -> tuple[HomeLock | None, Running | None]:
     """The home's lock, or the node that holds it. Raises ``home-locked`` where another verb keeps it too long."""
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
-        lock = home.try_lock()
+        lock = home.try_lock(shared=shared)
         if lock is not None:
             return lock, None
         running = home.running()
         if running is not None:
             return None, running
         if time.monotonic() >= deadline:
-            return home.lock(wait_s=0), None
+            return home.lock(shared=shared, wait_s=0), None
         time.sleep(0.05)

@@ -161,6 +161,21 @@ def test_a_home_in_use_is_waited_for_and_then_reported(home: Path, monkeypatch: 
     assert said(home, "ns", "new", "own")["state"] == "effective"
 
 
+def test_readers_share_a_home_and_writers_do_not(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LOCK_WAIT_S", 0.2)
+    said(home, "keys", "new", "alice")
+    said(home, "ns", "new", "own")
+    said(home, "publish", "own/tool", "--cid", ONE)
+    before = (home / "records" / "data.mdb").read_bytes()
+    with Home(home).lock(shared=True):
+        assert said(home, "resolve", "own/tool", "--receipt", home / "bundle")["cid"] == ONE
+        for words in ("history own/tool", "release show own/tool", "why own/tool", "catalog show", "receipts list"):
+            said(home, *words.split())
+        assert said(home, "publish", "own/tool", "--cid", ONE, expect=7)["code"] == "home-locked"
+    assert (home / "records" / "data.mdb").read_bytes() == before
+    assert said(home, "publish", "own/tool", "--cid", ONE)["rev"] == 2
+
+
 def test_a_running_node_is_asked_by_its_address(world: World) -> None:
     ran = holo(world.node_home, "-v", "status")
     assert f"asking the node at {world.url}" in ran.err
