@@ -93,7 +93,10 @@ class NodeRefused(HoloError):
 
 
 class Connection:
-    """A way to reach the first of ``endpoints`` that answers. ``warn`` is told when one is given up."""
+    """A way to reach the first of ``endpoints`` that answers. ``warn`` is told when one is given up.
+
+    ``http_version`` is what the last answer came by, such as ``HTTP/2``.
+    """
 
     def __init__(
         self, endpoints: Sequence[Endpoint], *, timeout_s: float = 30.0, warn: Callable[[str], None] = lambda _: None
@@ -103,6 +106,7 @@ class Connection:
         self._timeout_s = timeout_s
         self._warn = warn
         self._http: httpx.Client | None = None
+        self.http_version = ""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -163,6 +167,7 @@ class Connection:
                 self._identify(self._http)
             with self._http.stream(method, target, content=data, headers=headers) as response:
                 body = _read_bounded(response)
+                self.http_version = response.http_version
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise HoloError("unreachable", f"{self.endpoint.url}: {what}", subject=self.endpoint.url) from None
