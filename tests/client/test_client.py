@@ -137,9 +137,11 @@ def test_the_next_node_is_asked_where_one_fails(node: Listening) -> None:
 
 def test_an_answer_that_is_no_is_not_asked_elsewhere(node: Listening) -> None:
     told: list[str] = []
-    with Client(Connection([Endpoint(node.url), Endpoint(node.url)], warn=told.append)) as client:
-        with pytest.raises(NodeRefused) as refused:
-            client.policy("nobody")
+    with (
+        pytest.raises(NodeRefused) as refused,
+        Client(Connection([Endpoint(node.url), Endpoint(node.url)], warn=told.append)) as client,
+    ):
+        client.policy("nobody")
     assert (refused.value.code, refused.value.http_status, told) == ("genesis-unknown", 404, [])
     assert refused.value.problem["fix"] == refused.value.fix
 
@@ -156,27 +158,36 @@ def test_an_answer_that_is_no_is_not_asked_elsewhere(node: Listening) -> None:
     ],
 )
 def test_what_answers_like_no_node_is_no_node(answer: bytes) -> None:
-    with answering(answer) as url, Client(Connection([Endpoint(url)], timeout_s=10)) as client:
-        with pytest.raises(HoloError) as refused:
-            client.node()
+    with (
+        pytest.raises(HoloError) as refused,
+        answering(answer) as url,
+        Client(Connection([Endpoint(url)], timeout_s=10)) as client,
+    ):
+        client.node()
     assert refused.value.code == "reply-invalid"
 
 
 def test_a_reply_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holo.client.connection.REPLY_BYTES", 1000)
     endless = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
-    with answering(endless) as url, Client(Connection([Endpoint(url)], timeout_s=10)) as client:
-        with pytest.raises(HoloError) as refused:
-            client.node()
+    with (
+        pytest.raises(HoloError) as refused,
+        answering(endless) as url,
+        Client(Connection([Endpoint(url)], timeout_s=10)) as client,
+    ):
+        client.node()
     assert "more than 1000 bytes" in refused.value.detail
 
 
 def test_an_unknown_code_of_a_newer_node_is_passed_on() -> None:
     body = b'{"code":"tired","title":"Tired","detail":"of this","fix":"rest","status":418}'
     head = f"HTTP/1.1 418 x\r\ncontent-type: application/problem+json\r\ncontent-length: {len(body)}\r\n\r\n"
-    with answering(head.encode() + body) as url, Client(Connection([Endpoint(url)], timeout_s=10)) as client:
-        with pytest.raises(NodeRefused) as refused:
-            client.node()
+    with (
+        pytest.raises(NodeRefused) as refused,
+        answering(head.encode() + body) as url,
+        Client(Connection([Endpoint(url)], timeout_s=10)) as client,
+    ):
+        client.node()
     error = refused.value
     assert (error.code, error.title, error.fix, error.http_status) == ("tired", "Tired", "rest", 418)
 
