@@ -13,6 +13,7 @@ from typing import Any, Final
 import click
 
 from holo.cli import exits
+from holo.cli.content import open_cam
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, table
 from holo.client import Client, Connection, Endpoint
@@ -51,7 +52,7 @@ def doctor(invocation: Invocation, fsck: bool) -> None:
         ("node", lambda: _node(invocation, home)),
     ]
     if fsck:
-        checks.append(("store", lambda: _store(invocation, home)))
+        checks += [("store", lambda: _store(invocation, home)), ("content", lambda: _content(invocation, home))]
     found: list[Finding] = []
     for name, check in checks:
         try:
@@ -154,3 +155,16 @@ def _store(invocation: Invocation, home: Home) -> Iterator[Finding]:
         store.close()
     if sound:
         yield Finding("store", "ok", "everything derived again, and the same")
+
+
+def _content(invocation: Invocation, home: Home) -> Iterator[Finding]:
+    if not home.cam.exists():
+        yield Finding("content", "ok", "nothing is stored yet")
+        return
+    with open_cam(invocation, readonly=True) as cam:
+        counted = cam.stat()
+        invocation.say(f"hashing {counted.blocks} blocks, {counted.blocks_bytes >> 20} MiB")
+        spoiled = [str(cid) for cid in cam.verify()]
+    yield from (Finding("content", "bad", f"block {cid} is not what its CID names") for cid in spoiled)
+    if not spoiled:
+        yield Finding("content", "ok", f"{counted.blocks} blocks hashed again, and the same")

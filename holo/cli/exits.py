@@ -31,6 +31,7 @@ _BY_CODE: Final = {
     "key-invalid": USAGE,
     "glob-invalid": USAGE,
     "name-invalid": USAGE,
+    "file-failed": USAGE,
     "method-not-allowed": BAD,
     "not-acceptable": BAD,
     "too-large": BAD,

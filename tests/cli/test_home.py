@@ -130,6 +130,19 @@ def test_without_a_node_the_home_itself_answers(home: Path) -> None:
     assert [item["verdict"] for item in healthy["items"] if item["check"] == "keys"] == ["ok", "warn"]
 
 
+def test_spoiled_content_is_found(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"find these bytes " * 100)
+    cid = said(home, "put", tmp_path / "file")["cid"]
+    assert said(home, "doctor", "--fsck")["healthy"]
+    data = home / "cam" / "data.mdb"
+    data.write_bytes(data.read_bytes().replace(b"find these bytes", b"fine these bytes"))
+    sick = said(home, "doctor", "--fsck", expect=1)
+    assert [item["detail"].split()[1] for item in sick["items"] if item["verdict"] == "bad"] == [cid]
+    assert said(home, "get", cid, "-o", tmp_path / "out", expect=70)["code"] == "store-corrupt"
+    said(home, "put", tmp_path / "file")  # storing it again heals it
+    assert said(home, "doctor", "--fsck")["healthy"]
+
+
 def test_a_damaged_store_is_found(home: Path) -> None:
     said(home, "keys", "new", "alice")
     said(home, "ns", "new", "own")
