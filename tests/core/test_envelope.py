@@ -274,6 +274,19 @@ def test_sizes_are_bounded_before_anything_is_decoded() -> None:
     assert refusal([b"\xff" * (limit_bytes + ENVELOPE_OVERHEAD_BYTES + 1)], limit_bytes=limit_bytes).code == "too-large"
 
 
+def test_parsing_alone_bounds_the_envelope_and_the_payload() -> None:
+    limit_bytes = len(STATEMENT.bytes)
+    assert decode_envelope(SIGNED, limit_bytes)[2] == STATEMENT.bytes
+    for data, limit, code in [
+        (SIGNED, limit_bytes - 1, "too-large"),
+        (bytes(limit_bytes + ENVELOPE_OVERHEAD_BYTES), limit_bytes, "envelope-invalid"),
+        (bytes(limit_bytes + ENVELOPE_OVERHEAD_BYTES + 1), limit_bytes, "too-large"),
+    ]:
+        with pytest.raises(Rejected) as caught:
+            decode_envelope(data, limit)
+        assert caught.value.code == code
+
+
 def test_the_overhead_leaves_room_for_every_type_and_size() -> None:
     for payload_bytes in (0, 23, 24, 255, 256, 65535, 65536, 1 << 20):
         data = encode_envelope("a" * 64, ALICE.kid, bytes(payload_bytes), bytes(64))
