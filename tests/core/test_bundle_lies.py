@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from holo.core import limits, tree
+from holo.core.binding import parse_binding, standing
 from holo.core.bundle import make_bundle, verify_bundle
 from holo.core.bundle_contents import Contents, decode_contents, encode_contents
 from holo.core.chain import Chain, Known
@@ -31,9 +32,10 @@ from tests.core.bundles import (
     failures,
     sealed_world,
     trusting,
+    with_head,
 )
 from tests.reference import Derived, committed
-from tests.world import EVERYTHING, Namespace, Node, kid
+from tests.world import EVERYTHING, Namespace, Node, binding_record, kid
 
 
 def content_tree(cid: Cid) -> Cid:
@@ -129,6 +131,12 @@ def make_careless_bundle(receipt: bytes, node: Node) -> bytes:
     return encode_contents(contents)
 
 
+def bound() -> Namespace:
+    namespace = acme()
+    namespace.bind("app", A)
+    return namespace
+
+
 def position_moved(derived: Derived) -> dict[str, tuple[Candidate, ...]]:
     return {
         path: tuple(replace(item, standing=replace(item.standing, positions=(1,))) for item in found)
@@ -144,6 +152,30 @@ def test_a_signer_who_did_not_sign_is_found() -> None:
     namespace = acme()
     namespace.bind("app", A)
     assert told(namespace, Liar(current=position_moved), "acme/app") == "name-proved"
+
+
+def test_a_signer_the_policy_does_not_have_is_found() -> None:
+    namespace = bound()
+
+    def beyond(derived: Derived) -> dict[str, tuple[Candidate, ...]]:
+        (candidate,) = derived.current["app/latest"]
+        return {"app/latest": (replace(candidate, standing=replace(candidate.standing, positions=(0, 7))),)}
+
+    node = with_head(Node([namespace]))
+    decision = node.decide("acme/app")
+    node.take_head(Liar(current=beyond).alter)
+    statement = make_resolve_receipt(
+        node=node.kid, at_ms=0, decision=decision, catalog=node.newest.catalog, head=node.newest.id
+    )
+    (failure,) = failures(verify_bundle(make_careless_bundle(node.sign(statement), node), trusting(node)))
+    assert failure.code == "name-proved"
+
+
+def test_a_statement_of_another_genesis_is_found() -> None:
+    namespace = acme()
+    binding = parse_binding(namespace.learn(binding_record(A, namespace.genesis.id, "acme/app:latest", A)).statement)
+    foreign = Candidate(standing(binding, namespace.genesis, (0,)), namespace.genesis)
+    assert told(namespace, Liar(current=lambda derived: {"app/latest": (foreign,)}), "acme/app") == "name-proved"
 
 
 def test_too_few_signers_are_found() -> None:
@@ -289,12 +321,6 @@ def forged_state(namespace: Namespace, **changes: Any) -> tuple[Node, Check]:
     node.take_head(alter)
     (failure,) = failures(verify_bundle(make_careless_bundle(node.resolve("acme/app"), node), trusting(node)))
     return node, failure
-
-
-def bound() -> Namespace:
-    namespace = acme()
-    namespace.bind("app", A)
-    return namespace
 
 
 @pytest.mark.parametrize(
