@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from holo.core import limits, names
 from holo.core.cid import Cid
-from holo.core.envelope import Record, Statement, open_record, open_statement
+from holo.core.envelope import Record, Statement, open_record, open_statement, proven_by
 from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.keys import Kid
@@ -72,7 +72,8 @@ State = Literal["settled", "forked", "held"]
 def open_binding(envelopes: list[bytes]) -> tuple[Binding, Record]:
     """The binding in these COSE_Sign1 envelopes, every signature verified; who may sign is judged elsewhere."""
     record = open_record(envelopes, TYPE, limits.BINDING_BYTES)
-    return parse_binding(record.statement), record
+    with proven_by(record):
+        return parse_binding(record.statement), record
 
 
 def decode_binding(payload: bytes) -> Binding:

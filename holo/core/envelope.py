@@ -9,7 +9,8 @@ kid. Nothing cites an envelope's own bytes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -137,6 +138,16 @@ def open_record(envelopes: Sequence[bytes], type: str, limit_bytes: int) -> Reco
         endorsements.setdefault(kid, signature)
     assert statement is not None
     return Record(statement, endorsements)
+
+
+@contextmanager
+def proven_by(record: Record) -> Iterator[None]:
+    """Mark a refusal inside the block as that of a record whose endorsers are proven: it earns a denial receipt."""
+    try:
+        yield
+    except Rejected as error:
+        error.proven, error.statement = tuple(sorted(record.endorsements)), record.statement.id
+        raise
 
 
 def open_statement(payload: bytes, type: str, limit_bytes: int) -> Statement:

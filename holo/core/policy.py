@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from holo.core import limits, names
 from holo.core.cid import DAG_CBOR, Cid
-from holo.core.envelope import Record, Statement, open_record, open_statement
+from holo.core.envelope import Record, Statement, open_record, open_statement, proven_by
 from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.keys import Kid, did_of
@@ -91,7 +91,8 @@ class Policy:
 def open_policy(envelopes: list[bytes]) -> tuple[Policy, Record]:
     """The policy in these COSE_Sign1 envelopes, signatures verified. Whether they suffice is judged elsewhere."""
     record = open_record(envelopes, TYPE, limits.POLICY_BYTES)
-    return parse_policy(record.statement), record
+    with proven_by(record):
+        return parse_policy(record.statement), record
 
 
 def decode_policy(payload: bytes) -> Policy:
