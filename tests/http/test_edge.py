@@ -164,6 +164,7 @@ class TestBodies:
             b'{"records":[[1]]}',
             b'{"records":[["AA"]],"x":1}',
             b'{"records":[["AA"]],"atomic":1}',
+            b'{"records":[[""]]}',
             b'{"records":[["A"]]}',
             b'{"records":[["AA=="]]}',
             b'{"records":[["A+"]]}',
@@ -207,8 +208,10 @@ class TestBodies:
             assert (await scene.client.get("/v1/node")).status_code == 200
 
     async def test_cose_that_is_none(self, scene: Scene) -> None:
-        response = await scene.client.post(self.PATH, content=b"\xd2\x84", headers={"content-type": "application/cose"})
-        assert (response.status_code, response.json()["code"]) == (422, "envelope-invalid")
+        headers = {"content-type": "application/cose"}
+        for body in (b"", b"\xd2", b"\xd2\x84"):
+            response = await scene.client.post(self.PATH, content=body, headers=headers)
+            assert (response.status_code, response.json()["code"]) == (422, "envelope-invalid")
         response = await scene.client.post(
             self.PATH, content=b"\xd2\x84" + bytes(100_000), headers={"content-type": "application/cose"}
         )
