@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from holo.core.bundle import make_bundle
 from holo.core.cid import Cid
 from holo.core.decision import Decision, Query
-from holo.core.errors import Missing, Overloaded
+from holo.core.errors import Missing, Overloaded, Rejected
 from holo.core.head import Head, sign
 from holo.core.keys import Kid
 from holo.core.receipt import Logged, make_resolve_receipt
@@ -35,12 +35,13 @@ class Proofs:
 
     def endorsements(self, statement: Cid) -> Mapping[Kid, bytes]:
         """All known signatures of a statement, pending ones included."""
-        complete = self._view.records.endorsements(statement)
-        if complete:
-            return complete
-        name = self._view.binding(statement).name
+        found = self._view.records.endorsements(statement)
+        try:
+            name = self._view.binding(statement).name
+        except Rejected:
+            return found  # a policy: it has no mailbox
         boxes = self._view.records.boxes(name.namespace, name.path)
-        return {box.kid: box.signature for box in boxes if box.id == statement}
+        return {box.kid: box.signature for box in boxes if box.id == statement} | found
 
     def head(self, cid: Cid) -> bytes:
         """The envelope of the newest head."""
