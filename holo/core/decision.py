@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, get_args
 
 from holo.core import limits, names
 from holo.core.cid import Cid
-from holo.core.envelope import Statement, make_statement, open_statement
+from holo.core.envelope import Statement, make_statement, open_statement, require_type
 from holo.core.fields import Fields
 from holo.core.names import Name
 
@@ -153,10 +153,12 @@ def decode_decision(payload: bytes) -> Decision:
 
 
 def parse_decision(value: Any, at: str) -> Decision:
-    """The decision a decoded map is. Raises ``field-*`` or ``name-invalid``; ``at`` is the map's place."""
+    """The decision a decoded map is; ``at`` is its place.
+
+    Raises ``type-mismatch``, ``version-unsupported``, ``field-*`` or ``name-invalid``.
+    """
     fields = Fields(value, at, _FIELDS)
-    fields.integer("v", 1, 1)
-    fields.choice("type", (TYPE,))
+    require_type(value, TYPE, at)
     query = Fields(fields.mapping("query"), fields.at("query"), ("ns", "handle", "tag", "cid", "policy_ref"))
     name = Name(
         query.text("ns", limits.NAMESPACE_BYTES),

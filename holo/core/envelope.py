@@ -155,13 +155,16 @@ def open_statement(payload: bytes, type: str, limit_bytes: int) -> Statement:
     value = codec.decode(payload, limit_bytes)
     if not isinstance(value, dict):
         raise Rejected("cbor-invalid", "a payload is a map", at="payload")
-    if value.get("type") != type:
-        raise Rejected(
-            "type-mismatch", f"payload type {value.get('type')!r} where {type!r} is expected", at="payload.type"
-        )
-    if value.get("v") != 1 or value.get("v") is True:
-        raise Rejected("version-unsupported", f"v is {value.get('v')!r}", at="payload.v")
+    require_type(value, type, "payload")
     return Statement(type, value, payload, Cid.of(DAG_CBOR, payload))
+
+
+def require_type(value: Mapping[str, Any], type: str, at: str) -> None:
+    """Raises ``type-mismatch`` or ``version-unsupported`` unless the map is version 1 of ``type``."""
+    if value.get("type") != type:
+        raise Rejected("type-mismatch", f"type {value.get('type')!r} where {type!r} is expected", at=f"{at}.type")
+    if value.get("v") != 1 or value.get("v") is True:
+        raise Rejected("version-unsupported", f"v is {value.get('v')!r}", at=f"{at}.v")
 
 
 def verify_endorsement(statement: Statement, kid: Kid, signature: bytes) -> bool:

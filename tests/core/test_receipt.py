@@ -224,7 +224,7 @@ KIDS = sorted(bytes(kid(name)) for name in ("alice", "bob"))
         (resolve_with(steps=[{**STEP, "ok": 1}]), "field-invalid", "payload.decision.steps[0].ok"),
         (resolve_with(steps=[{**STEP, "n": -1}]), "field-invalid", "payload.decision.steps[0].n"),
         (resolve_with(query={**QUERY, "handle": "UP"}), "name-invalid", None),
-        (resolve_with(v=2), "field-invalid", "payload.decision.v"),
+        (resolve_with(v=2), "version-unsupported", "payload.decision.v"),
         (resolve_with(extra=1), "field-unknown", "payload.decision.extra"),
     ],
 )
