@@ -21,7 +21,6 @@ _MULTIHASH: Final = bytes((0x1E, 0x20))
 _PREFIXES: Final = {codec: bytes((0x01, codec)) + _MULTIHASH for codec in (RAW, DAG_CBOR, CBOR)}
 _VALID_PREFIXES: Final = frozenset(_PREFIXES.values())
 _BINARY_BYTES: Final = 36
-_TEXT_CHARS: Final = 59  # "b" and 58 base32 characters for 36 bytes
 
 
 class Cid(bytes):

@@ -160,11 +160,13 @@ def test_depth_is_bounded_alike_both_ways() -> None:
     for innermost in (0, LINK, []):
         value = innermost
         for _ in range(DEPTH_MAX - (innermost == [])):
-            value = [value]
+            value = [value] if type(value) is not list else {"": value}
         assert same(codec.decode(codec.encode(value), LIMIT_BYTES), value)
-        with pytest.raises(Rejected, match="nested deeper"):
-            codec.encode([value])
+        for deeper in ([value], {"": value}):
+            with pytest.raises(Rejected, match="nested deeper"):
+                codec.encode(deeper)
         assert refusal(b"\x81" + codec.encode(value)) == "cbor-invalid"
+        assert refusal(b"\xa1\x60" + codec.encode(value)) == "cbor-invalid"
     for opening in (b"\x81", b"\xa1\x61a", b"\xd8\x2a", b"\x82\x00", b"\xa1"):
         assert refusal(opening * 100_000) == "cbor-invalid"
 
@@ -206,10 +208,14 @@ def test_items_are_counted_before_any_is_built() -> None:
 
 
 def test_as_many_items_as_allowed_are_decoded() -> None:
-    """Strings count as one item however long, and what looks like heads inside them is not counted."""
-    value = [b"\x80" * 2_000_000, "a" * 70_000, *[None] * (ITEMS_MAX - 3)]
+    """A string is one item however long; what looks like items inside strings, lengths and numbers is not counted."""
+    lengths = [0, 1, 22, 23, 24, 25, 255, 256, 65535, 65536, 2_000_000]
+    numbers = [23, 24, 25, 255, 256, 65535, 65536, 2**32 - 1, 2**32, INT_MAX]
+    value: list[Any] = [b"\x80" * length for length in lengths] + ["\0" * length for length in lengths]
+    value += [*numbers, *[-number for number in numbers], True, False]
+    value += [LINK] + [None] * (ITEMS_MAX - 1 - len(value) - 2)  # the list is an item, and a link is two
     data = codec.encode(value)
-    assert codec.decode(data, len(data)) == value
+    assert same(codec.decode(data, len(data)), value)
     assert refusal(codec.encode([*value, 1]), len(data) + 1) == "too-large"
 
 
