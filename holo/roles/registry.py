@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 import structlog
@@ -26,6 +26,7 @@ from holo.core.policy import open_policy
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
 from holo.store.ledger import BindingSubmission, PolicySubmission, Submission
+from holo.store.policies import own_nodes
 from holo.store.store import Denial, Head, Request, Result, Store, denials_of
 from holo.store.view import View
 
@@ -90,7 +91,10 @@ class Registry:
         """
         opened: list[Submission | Rejected] = []
         for record in records:
-            opened.append(_open(record))
+            item = _open(record)
+            if isinstance(item, PolicySubmission) and item.policy.seal is not None:
+                item = await trio.to_thread.run_sync(self._with_own_nodes, item, item.policy.seal)
+            opened.append(item)
             await trio.lowlevel.checkpoint()
         refused = [item for item in opened if isinstance(item, Rejected)]
         await self._deny([denial for index, item in enumerate(opened) for denial in _unproven(records[index], item)])
@@ -165,6 +169,11 @@ class Registry:
         return False
 
     # --- inside
+
+    def _with_own_nodes(self, item: PolicySubmission, seal: Cid) -> PolicySubmission:
+        """A policy with the nodes of its seal that this node's trees hold and nobody had to send."""
+        with self.view() as view:
+            return replace(item, nodes=(*item.nodes, *own_nodes(view.records, seal, item.nodes)))
 
     async def _submit(self, request: Request) -> list[Result]:
         waiting = _Waiting(request, trio.Event())

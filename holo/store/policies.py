@@ -6,7 +6,7 @@ by :mod:`holo.core.chain`; this module gives it the set and writes down the answ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -167,37 +167,20 @@ class Seals:
         return not missing
 
     def keep_nodes(self, records: RecordsWriter, policy: Policy, nodes: Sequence[bytes]) -> bool:
-        """Copy the seal's tree, as far as it is here or among ``nodes``, to where nothing is collected.
+        """Keep the seal's tree, as far as it is among ``nodes``, where nothing is collected.
 
-        Returns whether there was anything to copy.
+        Returns whether there was anything to keep. Nodes of this node's own trees do not count unless they are given:
+        which of those there are depends on when heads were signed, and that must not decide.
         """
         assert policy.seal is not None
-        copied = False
+        kept = False
         given = {Cid.of(DAG_CBOR, data): data for data in nodes}
-        stack, seen = [policy.seal], {policy.seal}
-        while stack:
-            cid = stack.pop()
-            data = records.sealed_node(cid)
-            if data is None:
-                data = given.get(cid)
-                if data is None:
-                    if not records.has_node(cid):
-                        continue
-                    data = records.node(cid)
-                try:
-                    node = decode_node(data)
-                except Rejected:
-                    continue  # a seal over rubbish is never satisfied; what names it need not be kept
+        for cid, data in _reachable(policy.seal, lambda cid: records.sealed_node(cid) or given.get(cid)):
+            if records.sealed_node(cid) is None:
                 records.put_sealed_node(cid, data)
-                copied = True
-            else:
-                node = decode_node(data)
+                kept = True
             self.arrived(cid)
-            if isinstance(node, Branch):
-                links = dict.fromkeys(link for _, _, link in node.children if link not in seen)
-                seen.update(links)
-                stack += links
-        return copied
+        return kept
 
     def _lacking(self, ns: str, policy: Policy) -> Iterator[Cid]:
         """What is missing or invalid, at least one of each kind found; an invalid seal lacks its own root for ever."""
@@ -249,6 +232,36 @@ class Seals:
         complete = self._records.past(ns, item.name.path, item.rev, statement)
         if not complete or any(policy.signers[at].key not in endorsed for at in cited.positions):
             yield statement
+
+
+def own_nodes(records: RecordsReader, seal: Cid, given: Sequence[bytes]) -> list[bytes]:
+    """Nodes of a seal's tree that this node's own trees hold, as far as they are reached through them and ``given``."""
+    brought = {Cid.of(DAG_CBOR, data): data for data in given}
+
+    def find(cid: Cid) -> bytes | None:
+        return brought.get(cid) or (records.node(cid) if records.has_node(cid) else None)
+
+    found = _reachable(seal, find)
+    return [data for cid, data in found if cid not in brought]
+
+
+def _reachable(root: Cid, find: Callable[[Cid], bytes | None]) -> Iterator[tuple[Cid, bytes]]:
+    """Every node of a tree that ``find`` knows, from the root on. What is no node is left out, and all below it."""
+    stack, seen = [root], {root}
+    while stack:
+        cid = stack.pop()
+        data = find(cid)
+        if data is None:
+            continue
+        try:
+            node = decode_node(data)
+        except Rejected:
+            continue
+        yield cid, data
+        if isinstance(node, Branch):
+            links = dict.fromkeys(link for _, _, link in node.children if link not in seen)
+            seen.update(links)
+            stack += links
 
 
 def _positions_valid(positions: tuple[int, ...], policy: Policy, item: bindings.Binding) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from holo.core import codec, tree
 from holo.core.cid import DAG_CBOR, Cid
@@ -42,7 +42,7 @@ class Item:
         statement, value = self.record.statement, self.record.statement.value
         said = f"{path_of(dict(value))} rev {value['rev']}" if self.kind == "binding" else f"seq {value['seq']}"
         by = " ".join(NAMES.get(bytes(who), "somebody") for who in self.record.endorsements)
-        nodes = f" with {len(self.nodes)} nodes" if self.nodes else ""
+        nodes = "".join(f" with {codec.decode(node, NODE_BYTES)}" for node in self.nodes)
         return f"<{self.kind} {str(statement.id)[8:14]} {said} by {by}{nodes}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -81,8 +81,11 @@ class Model:
                     self._policies.clear()
 
     def realm(self, ns: str) -> Realm:
-        """One namespace, worked out from everything."""
-        return Realm(ns, self.hosted[ns], self.items)
+        """One namespace, worked out from everything; a tree node is known whichever namespace brought it."""
+        realms = {name: Realm(name, genesis, self.items) for name, genesis in self.hosted.items()}
+        for other in realms.values():
+            realms[ns].nodes |= other.nodes
+        return realms[ns]
 
     def catalog(self) -> Cid:
         """The catalog's CID. A namespace is there once its genesis is."""
@@ -93,6 +96,11 @@ class Model:
                 states.append((ns.encode(), [codec.cid_of(realm.decide().state())]))
         namespaces, evidence = tree.build(states).root, tree.build([]).root
         return codec.cid_of({"v": 1, "type": "catalog", "namespaces": namespaces, "evidence": evidence})
+
+    def contents(self, ns: str) -> Payload | None:
+        """What the catalog commits to of a namespace; None before its genesis came."""
+        realm = self.realm(ns)
+        return realm.decide().contents() if self.hosted[ns] in realm.policies else None
 
     def decision(self, ns: str, path: Path, pin: Cid | None = None, policy_ref: Cid | None = None) -> bytes:
         """The bytes of the decision about a name."""
@@ -128,13 +136,13 @@ class Realm:
     items: list[Item]
     policies: dict[Cid, Payload] = field(init=False)
     endorsers: dict[Cid, set[bytes]] = field(init=False)
+    nodes: dict[Cid, bytes] = field(init=False)  # that came with complete policies; then those from elsewhere too
 
     def __post_init__(self) -> None:
         self._learn_policies()
 
     def decide(self) -> Self:
         """Work out everything else; only where the genesis has arrived."""
-        self._nodes = {Cid.of(DAG_CBOR, node): node for item in self.items for node in item.nodes}
         self._learn_bindings()
         self._decide_chain()
         self.names = {path: held for path in self._paths() if (held := self._current(path))}
@@ -145,7 +153,7 @@ class Realm:
 
     def _learn_policies(self) -> None:
         """Every policy that arrived complete, below parents that did, with the endorsers that count."""
-        self.policies, self.endorsers = {}, {}
+        self.policies, self.endorsers, self.nodes = {}, {}, {}
         while True:
             before = sum(map(len, self.endorsers.values()))
             for item in self.items:
@@ -153,6 +161,7 @@ class Realm:
                 if item.kind == "policy" and payload["ns"] == self.ns and self._policy_is_complete(item, payload, who):
                     cid = item.record.statement.id
                     self.policies[cid] = payload
+                    self.nodes |= {Cid.of(DAG_CBOR, node): node for node in item.nodes}
                     self.endorsers.setdefault(cid, set()).update(who & self._kids_that_count(payload))
             if sum(map(len, self.endorsers.values())) == before:
                 return
@@ -269,7 +278,7 @@ class Realm:
         return found
 
     def _leaves(self, cid: Cid, position: bytes) -> Iterator[tuple[bytes, list[Any]]]:
-        shape = codec.decode(tree.EMPTY_NODE if cid == tree.EMPTY else self._nodes[cid], NODE_BYTES)
+        shape = codec.decode(tree.EMPTY_NODE if cid == tree.EMPTY else self.nodes[cid], NODE_BYTES)
         if shape[0] == 0:
             for entry in shape[1]:
                 yield position + entry[0], entry[1:]
@@ -353,11 +362,22 @@ class Realm:
 
     # --- what it adds up to
 
+    def contents(self) -> Payload:
+        """What the state object commits to, as the trees' keys and values."""
+        return {
+            "policy": self.chain[-1],
+            "held": self.held,
+            "policies": {bytes(cid): sorted(who) for cid, who in self.endorsers.items()},
+            "bindings": {
+                path.encode(): [[item.id, item.positions] for item in held] for path, held in self.names.items()
+            },
+            "pending": {path.encode(): [[cid, at] for cid, at in shown] for path, shown in self.waiting.items()},
+        }
+
     def state(self) -> Payload:
         """The namespace state object."""
-        policies = [(bytes(cid), sorted(who)) for cid, who in self.endorsers.items()]
-        names = [(path.encode(), [[item.id, item.positions] for item in held]) for path, held in self.names.items()]
-        boxes = [(path.encode(), [[cid, at] for cid, at in shown]) for path, shown in self.waiting.items()]
+        contents = self.contents()
+        policies, names, boxes = (tree.build(contents[part].items()) for part in ("policies", "bindings", "pending"))
         return {
             "v": 1,
             "type": "namespace-state",
@@ -365,9 +385,9 @@ class Realm:
             "genesis": self.genesis,
             "policy": self.chain[-1],
             "held": None if self.held is None else list(self.held),
-            "policies": tree.build(policies).root,
-            "bindings": tree.build(names).root,
-            "pending": tree.build(boxes).root,
+            "policies": policies.root,
+            "bindings": names.root,
+            "pending": boxes.root,
             "count": len(self.names),
         }
 
@@ -445,7 +465,8 @@ def path_of(payload: Payload) -> Path:
 
 def enough(keys: Payload, who: Iterable[bytes]) -> bool:
     """Whether the threshold of these keys is among ``who``."""
-    return len(set(map(bytes, keys["keys"])) & set(map(bytes, who))) >= keys["threshold"]
+    threshold: int = keys["threshold"]
+    return len(set(map(bytes, keys["keys"])) & set(map(bytes, who))) >= threshold
 
 
 def _matches(glob: str, text: str) -> bool:

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from holo.core import tree
 from holo.core.binding import parse_binding
 from holo.core.cid import Cid
 from holo.core.decision import Query
@@ -81,9 +82,27 @@ class Node:
         with self.store.view() as view:
             return view.namespace(world.ns).policy
 
+    def _committed(self, ns: str) -> dict[str, Any] | None:
+        """What the last head commits to of a namespace, trees opened."""
+        with self.store.view() as view:
+            head = view.head()
+            assert head is not None
+            state = view.namespace_state(view.catalog(head[0].catalog), ns)
+            if state is None:
+                return None
+            return {
+                "policy": state.policy,
+                "held": state.held,
+                "policies": dict(tree.iterate(view.records.node, state.policies)),
+                "bindings": dict(tree.iterate(view.records.node, state.bindings)),
+                "pending": dict(tree.iterate(view.records.node, state.pending)),
+            }
+
     def check(self, world: World) -> None:
         """That the node agrees with the model: one catalog, and one decision per question, live and committed."""
         catalog = self.catalog()
+        for ns in self._hosted:
+            _compare(self._committed(ns) or {}, self.model.contents(ns) or {})
         assert catalog == self.model.catalog(), "the catalog is not the model's"
         with self.store.view() as view:
             assert catalog_from_records(view.records, PolicyCache()) == catalog, (
@@ -94,6 +113,12 @@ class Node:
                 expected = self.model.decision(query.name.namespace, query.name.path, query.name.cid, query.policy_ref)
                 assert view.decide(query).as_statement().bytes == expected, f"live decision about {query}"
                 assert view.decide_at(query, committed).as_statement().bytes == expected, f"decision about {query}"
+
+
+def _compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Fail with what differs, and where."""
+    for part in found | expected:
+        assert found.get(part) == expected.get(part), f"{part} is not as the model has it"
 
 
 def submission_of(item: Item) -> Submission:
@@ -118,7 +143,7 @@ def questions(world: World) -> Iterable[Query]:
 def permitted(items: Sequence[Item], model: Model) -> list[Item]:
     """``items`` with every record that comes too early delivered again as soon as it may be.
 
-    A record before the policy it builds on is refused and leaves nothing, so it is left where it stood: delivered twice.
+    A record before the policy it builds on is refused and leaves nothing, so it is there twice.
     """
     order: list[Item] = []
     early: list[Item] = []

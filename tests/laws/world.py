@@ -317,7 +317,10 @@ class _Drawing:
         for path in PATHS:
             candidates = [statement for statement, payload in realm.complete.items() if path_of(payload) == path]
             if candidates and self.draw(st.integers(0, 3)):
-                chosen = self.draw(st.lists(st.sampled_from(candidates), min_size=1, max_size=2, unique=True))
+                some: st.SearchStrategy[list[Cid]] = st.lists(
+                    st.sampled_from(candidates), min_size=1, max_size=2, unique=True
+                )
+                chosen = self.draw(some)
                 kept[path] = [(statement, self._positions(realm, statement)) for statement in chosen]
         if self.draw(st.integers(0, 9)) == 0:
             path = self.draw(st.sampled_from(PATHS))

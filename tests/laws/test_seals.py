@@ -1,10 +1,15 @@
-"""A node may remember what a seal lacks, but what it remembers must never decide."""
+"""Seals: what a node remembers of them, or happens to have, must never decide."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import trio
+
 from holo.core.errors import Rejected
+from holo.profile import Anonymous
+from holo.profile import Registry as Settings
+from holo.roles.registry import Incoming, Registry
 from tests.laws.model import Item
 from tests.laws.stores import Node, submission_of
 from tests.laws.world import World
@@ -83,3 +88,29 @@ def test_a_refused_record_leaves_the_seal_waiting(tmp_path: Path) -> None:
         node.check(world)
         node.deliver(statement)
         node.check(world)
+
+
+def test_heads_that_were_signed_between_do_not_decide(tmp_path: Path) -> None:
+    world, genesis, seal, statement = sealed_world()
+    with Node(tmp_path, world.hosted) as node, Node(tmp_path, world.hosted) as other:
+        node.deliver(genesis, statement)
+        node.store.make_head()  # its tree of names is now the very tree of the seal
+        node.deliver(Item(seal.record))
+        other.deliver(genesis, statement, Item(seal.record))
+        assert node.catalog() == other.catalog()
+        node.check(world)
+
+
+async def test_the_registry_brings_the_nodes_its_own_trees_hold(tmp_path: Path) -> None:
+    world, genesis, seal, statement = sealed_world()
+    with Node(tmp_path, world.hosted) as node:
+        registry = Registry(node.store, Settings(), Anonymous(), lambda: 0)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(registry.run)
+            for item in (genesis, statement):
+                await registry.admit([Incoming(item.kind, item.record.envelopes())])
+            await registry.sign_head()
+            (result,) = await registry.admit([Incoming("policy", seal.record.envelopes())])
+            nursery.cancel_scope.cancel()
+        assert getattr(result, "state", result) == "effective"
+        assert node.policy(world) == seal.record.statement.id
