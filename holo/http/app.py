@@ -35,25 +35,37 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
+class _SlowReader(Exception):
+    """A client took none of its answer for as long as it may be silent."""
+
+
 class App:
     """The ASGI application of one node. ``stopping`` is to be set when a stop begins, so that long answers end."""
 
     def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
         self.stopping = edge.stopping
+        self._metrics = edge.metrics
         self._idle_s = edge.profile.http.idle_timeout_ms / 1000
         self._quart = _make_quart(edge, routes)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request. There is nothing to start or stop, and there are no websockets."""
         if scope["type"] == "http":
-            await self._quart(scope, receive, partial(self._send, send))
+            try:
+                await self._quart(scope, receive, partial(self._send, send))
+            except* _SlowReader:
+                self._metrics.reader_cut()  # the answer breaks off here; the connection or its stream is reset
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 
     async def _send(self, send: Send, message: Any) -> None:
         # HTTP/2 lets a client stop reading one stream and keep the connection: that stream is cut here.
-        with trio.fail_after(self._idle_s):
+        with trio.move_on_after(self._idle_s) as patience:
+            # What is sent to a client that left is swallowed without a pause; this is where a loop of sends is ended.
+            await trio.lowlevel.checkpoint()
             await send(message)
+        if patience.cancelled_caught:
+            raise _SlowReader
 
 
 def make_app(edge: Edge) -> App:

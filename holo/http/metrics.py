@@ -23,6 +23,7 @@ class Metrics:
         self._problems: Counter[str] = Counter()
         self._buckets: Counter[tuple[str, float]] = Counter()
         self._seconds: Counter[str] = Counter()
+        self._readers_cut = 0
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answer of ``route`` and how long it took to begin."""
@@ -35,6 +36,10 @@ class Metrics:
     def refused(self, code: str) -> None:
         """Count an answer that was a problem, by its code."""
         self._problems[code] += 1
+
+    def reader_cut(self) -> None:
+        """Count an answer that was broken off because its reader took no bytes."""
+        self._readers_cut += 1
 
     def text(self, gauges: Mapping[str, tuple[str, float]], records: Mapping[str, Mapping[str, int]]) -> bytes:
         """Everything counted, as Prometheus reads it.
@@ -59,6 +64,9 @@ class Metrics:
             "counter",
             "Answers that were a problem, by code.",
             ((f'{{code="{code}"}}', count) for code, count in sorted(self._problems.items())),
+        )
+        lines += _family(
+            "holo_http_readers_cut_total", "counter", "Answers broken off for a slow reader.", [("", self._readers_cut)]
         )
         lines += _family(
             "holo_records_total",

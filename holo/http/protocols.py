@@ -9,6 +9,8 @@ hypercorn 0.18 is pinned; what is changed here, and why:
   is reset with NO_ERROR (RFC 9113 section 8.1).
 - A request whose method or path is no ASCII, or a CONNECT, breaks the connection there; here its stream is reset.
 - Streams opened only to be reset (RFC 9113 section 10.5) are counted; past a budget the connection ends.
+- A client that opens no window for an HTTP/2 stream makes the buffer of that stream grow without bound there; here the
+  application waits. An answer that breaks off resets its stream, where the client would wait for ever.
 - Bytes that are no HTTP get a problem with a body, like every other refusal.
 """
 
@@ -25,7 +27,9 @@ import h2.exceptions
 import h11
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import StreamClosed
+from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerContext
 from msgspec import structs
@@ -75,10 +79,40 @@ class Http1(H11Protocol):
         await self._send_h11_event(h11.EndOfMessage())
 
 
+class _Buffer(StreamBuffer):
+    """What an answer has written and its stream has not sent: the writer waits while there is too much of it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the whole answer was written."""
+        return self._complete
+
+    async def pop(self, max_length: int) -> bytes:
+        """The next bytes to send. The writer goes on once little is *left*, not once little was *taken*."""
+        length = min(len(self.buffer), max_length)
+        data = bytes(self.buffer[:length])
+        del self.buffer[:length]
+        if len(self.buffer) < BUFFER_LOW_WATER:
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
+
+
+class _Buffers(dict[int, StreamBuffer]):
+    """The buffers of a connection's streams; every one that is put in becomes one of ours."""
+
+    def __setitem__(self, stream_id: int, buffer: StreamBuffer) -> None:
+        super().__setitem__(stream_id, _Buffer(type(buffer._paused)))
+
+
 class Http2(H2Protocol):
     """HTTP/2 that survives its clients."""
 
-    _resets = 0
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.stream_buffers = _Buffers()
+        self._resets = 0
 
     async def goodbye(self) -> None:
         """Say GOAWAY, for a client that may be about to send a request it should send elsewhere."""
@@ -87,6 +121,15 @@ class Http2(H2Protocol):
         except h2.exceptions.ProtocolError:
             return
         await self._flush()
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        """Take a part of an answer, or the news that there is no more of it."""
+        buffer = self.stream_buffers.get(event.stream_id)
+        if isinstance(event, StreamClosed) and isinstance(buffer, _Buffer) and not buffer.ended:
+            self._reset(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+            await buffer.close()
+            await self._flush()
+        await super().stream_send(event)
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         for event in events:
