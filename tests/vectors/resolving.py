@@ -109,7 +109,7 @@ def _decisions() -> Group:
     group = Group(
         "decisions",
         "Decisions (4.2). `namespace` is the state a decision depends on, null where the namespace is not hosted; "
-        "`consumer` is the payload of the consumer policy that `policy_ref` names, null where none that is held.",
+        "`consumer` is the payload of the consumer policy that the reader brought along, or null.",
     )
     namespace, ids = named()
     at = _Questions(group, namespace)
