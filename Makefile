@@ -31,7 +31,7 @@ demo: $(env)/.run ## real nodes on loopback: publish, resolve, verify, refuse
 	@$(env)/bin/holo demo
 
 test: $(env)/.dev ## the whole test suite, without the soak tests
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(env)/.dev ## style, formatting and the direction of imports
 	@$(env)/bin/ruff check .
