@@ -122,7 +122,9 @@ class Registry:
 
     async def _own(self, task_status: trio.TaskStatus[None]) -> NoReturn:
         dirty_since = self._dirty_since()
-        if self.mark.heads == 0:
+        with self.view() as view:
+            headless = view.log.head is None  # the store's first log, or one begun after a restore
+        if headless:
             await self._sign_head()
         last_head = trio.current_time()
         task_status.started()
