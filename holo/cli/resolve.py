@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import click
 import msgspec
 
 from holo.cli import kinds
-from holo.cli.exits import OK, exit_of_decision
+from holo.cli.exits import INCONCLUSIVE, OK, exit_of_decision
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, fields
 from holo.cli.session import open_client
 from holo.client import Client
 from holo.core import decision
 from holo.core.cid import Cid
+from holo.core.consumer import ConsumerPolicy
 from holo.core.errors import HoloError, Rejected
 from holo.core.head import Anchors
 from holo.core.limits import BUNDLE_BYTES
@@ -26,19 +27,27 @@ from holo.http.types import Resolved, ResolvedWithReceipt, Step
 from holo.store.home import write_atomically
 from holo.store.trust import read_trust
 
+Reader: TypeAlias = Cid | ConsumerPolicy | None
+
 _STYLE: Final = {"resolved": "ok", "refused": "bad"}
+
+reader_policy: Final = click.option(
+    "--policy",
+    type=kinds.reader_policy,
+    metavar="CID|FILE",
+    shell_complete=kinds.complete_file,
+    help="Yours, as the reader: a genesis, the policy in effect, or a file that `holo trust policy` wrote.",
+)
 
 
 @click.command(cls=Verb)
 @click.argument("name", type=kinds.name)
-@click.option(
-    "--policy", type=kinds.cid, help="Yours, as the reader: a genesis, the policy in effect, a consumer pack."
-)
+@reader_policy
 @click.option(
     "--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Keep the proof: a bundle for strangers."
 )
 @click.pass_obj
-def resolve(invocation: Invocation, name: Name, policy: Cid | None, receipt: Path | None) -> None:
+def resolve(invocation: Invocation, name: Name, policy: Reader, receipt: Path | None) -> None:
     """What NAME stands for. -v says why; the exit code is 0 only where the answer is content."""
     with open_client(invocation) as client:
         found = ask(invocation, client, name, policy, receipt)
@@ -48,23 +57,28 @@ def resolve(invocation: Invocation, name: Name, policy: Cid | None, receipt: Pat
     invocation.show(plain(found), lines)
     if "forked" in found.flags:
         invocation.warn("the name is forked: another signer bound it differently at this revision")
-    code = exit_of_decision(found.outcome, plain(found)["steps"])
+    code = exit_of_decision(found.outcome, plain(found)["steps"]) or exit_of_agreement(invocation, policy)
     if code != OK:
         raise click.exceptions.Exit(code)
 
 
 def ask(
-    invocation: Invocation, client: Client, name: Name, policy: Cid | None, bundle_file: Path | None = None
+    invocation: Invocation, client: Client, name: Name, policy: Reader, bundle_file: Path | None = None
 ) -> Resolved:
     """The node's decision. The genesis this home pins is asked for where the reader names no policy.
 
-    With ``bundle_file`` the proof is checked here, with the node as its anchor, and written there.
+    With ``bundle_file`` the proof is checked here, with the node as its anchor, and written there. Raises
+    ``genesis-foreign`` where a consumer policy was decided by in another namespace than the pinned one.
     """
+    pinned = read_trust(invocation.home).namespaces.get(name.namespace)
     if policy is None:
-        policy = read_trust(invocation.home).namespaces.get(name.namespace)
+        policy = pinned
     if bundle_file is None:
-        return client.resolve(str(name), policy)
+        found = client.resolve(str(name), policy)
+        _require_pinned(found, name, policy, pinned)
+        return found
     found = client.resolve_with_receipt(str(name), policy)
+    _require_pinned(found, name, policy, pinned)
     bundle = decode_base64url(found.bundle, BUNDLE_BYTES, at="bundle")
     _check_bundle(client, bundle, found)
     write_atomically(bundle_file, bundle, 0o644)
@@ -106,6 +120,23 @@ def summary(invocation: Invocation, found: Resolved) -> list[str]:
             ("decision", found.decision),
         ]
     )
+
+
+def exit_of_agreement(invocation: Invocation, policy: Reader) -> int:
+    """The exit code where a reader wants several nodes to agree: one node's word is inconclusive."""
+    if not isinstance(policy, ConsumerPolicy) or policy.agreeing == 1:
+        return OK
+    invocation.warn(f"your policy wants {policy.agreeing} nodes to agree; this is the decision of one")
+    return INCONCLUSIVE
+
+
+def _require_pinned(found: Resolved, name: Name, policy: Reader, pinned: Cid | None) -> None:
+    if isinstance(policy, ConsumerPolicy) and pinned is not None and found.genesis not in (None, str(pinned)):
+        raise Rejected(
+            "genesis-foreign",
+            f"{name.namespace} is pinned to {pinned} here; the node has {found.genesis}",
+            subject=name.namespace,
+        )
 
 
 def _check_bundle(client: Client, bundle: bytes, found: ResolvedWithReceipt) -> None:

@@ -11,18 +11,17 @@ from holo.cli.content import measure
 from holo.cli.exits import exit_of_decision
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, fields
-from holo.cli.resolve import ask, plain, step_lines, summary
+from holo.cli.resolve import Reader, ask, exit_of_agreement, plain, reader_policy, step_lines, summary
 from holo.cli.session import open_client
-from holo.core.cid import Cid
 from holo.core.names import Name
 
 
 @click.command(cls=Verb)
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.argument("name", type=kinds.name)
-@click.option("--policy", type=kinds.cid, help="Yours, as the reader.")
+@reader_policy
 @click.pass_obj
-def verify(invocation: Invocation, path: Path, name: Name, policy: Cid | None) -> None:
+def verify(invocation: Invocation, path: Path, name: Name, policy: Reader) -> None:
     """Is PATH the release NAME? Exit 0 if so, 1 if it is something else."""
     mine = measure(invocation, path)
     with open_client(invocation) as client:
@@ -45,3 +44,6 @@ def verify(invocation: Invocation, path: Path, name: Name, policy: Cid | None) -
         invocation.show(result, [verdict, *fields([("here", mine.cid), ("signed", found.cid)])])
         raise click.exceptions.Exit(exits.BAD)
     invocation.show(result, [invocation.mark("yes", "ok") + f": {path} is {found.name} rev {found.rev}", found.cid])
+    code = exit_of_agreement(invocation, policy)
+    if code != exits.OK:
+        raise click.exceptions.Exit(code)

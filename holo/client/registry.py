@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar, cast
 
+from msgspec import UNSET, structs
+
 from holo.client.connection import Connection
 from holo.core import keys, limits
 from holo.core.cid import Cid
+from holo.core.consumer import ConsumerPolicy
 from holo.core.errors import HoloError
 from holo.core.keys import Kid
 from holo.http import types
@@ -97,14 +100,34 @@ class Client:
         reply = self._connection.request("POST", f"/v1/namespaces/{ns}/bindings", None, body, headers=headers)
         return reply.read(types.BindingPosted)
 
-    def resolve(self, name: str, policy_ref: Cid | None = None) -> types.Resolved:
-        """The decision about a name."""
+    def resolve(self, name: str, policy_ref: Cid | ConsumerPolicy | None = None) -> types.Resolved:
+        """The decision about a name; a consumer policy is sent along."""
+        if isinstance(policy_ref, ConsumerPolicy):
+            return self._resolve_by(name, policy_ref, receipt=False)
         return self._get("/v1/resolve", types.Resolved, _resolve_params(name, policy_ref))
 
-    def resolve_with_receipt(self, name: str, policy_ref: Cid | None = None) -> types.ResolvedWithReceipt:
+    def resolve_with_receipt(
+        self, name: str, policy_ref: Cid | ConsumerPolicy | None = None
+    ) -> types.ResolvedWithReceipt:
         """The decision, its receipt and the bundle with which a stranger can make it again."""
+        if isinstance(policy_ref, ConsumerPolicy):
+            found = self._resolve_by(name, policy_ref, receipt=True)
+            if found.receipt_cose is UNSET or found.bundle is UNSET:
+                raise HoloError("reply-invalid", "the node sent no receipt, or no bundle with it", subject=name)
+            return types.ResolvedWithReceipt(**structs.asdict(found))
         params = {**_resolve_params(name, policy_ref), "receipt": "1"}
         return self._get("/v1/resolve", types.ResolvedWithReceipt, params)
+
+    def _resolve_by(self, name: str, consumer: ConsumerPolicy, *, receipt: bool) -> types.ResolvedItem:
+        body = {
+            "queries": [{"handle": name, "policyRef": str(consumer.id)}],
+            "packs": [encode_base64url(consumer.statement.bytes)],
+            "receipt": receipt,
+        }
+        reply = self._connection.request("POST", "/v1/resolve", None, body).read(types.ResolvedMany)
+        if [item.consumer_policy for item in reply.items] != [str(consumer.id)]:
+            raise HoloError("reply-invalid", f"not one decision by {consumer.id}, which was sent along", subject=name)
+        return reply.items[0]
 
     # --- catalogs and objects
 

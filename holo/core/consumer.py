@@ -43,6 +43,7 @@ class ConsumerPolicy:
     allow_forks: bool
     genesis: Mapping[str, Cid]
     agreeing: int
+    statement: Statement
 
     def accepts_genesis(self, ns: str, genesis: Cid) -> bool:
         """Whether the reader lets ``ns`` be the namespace that began with ``genesis``."""
@@ -104,6 +105,7 @@ def parse_consumer_policy(statement: Statement) -> ConsumerPolicy:
         allow_forks=fields.boolean("allow_forks"),
         genesis=_pins(fields),
         agreeing=fields.integer("agreeing", 1, limits.AGREEING_NODES),
+        statement=statement,
     )
 
 

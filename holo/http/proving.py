@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from holo.core.bundle import make_bundle
 from holo.core.cid import Cid
+from holo.core.consumer import ConsumerPolicy
 from holo.core.decision import Decision, Query
 from holo.core.errors import Missing, Overloaded, Rejected
 from holo.core.head import Head, sign
@@ -16,17 +17,23 @@ from holo.store.view import View
 
 
 class Proofs:
-    """A :class:`~holo.core.bundle.BundleSource` over one snapshot; every proof leads to its newest head."""
+    """A :class:`~holo.core.bundle.BundleSource` over one snapshot; every proof leads to its newest head.
 
-    def __init__(self, view: View) -> None:
+    ``consumer`` is the reader's own pack, which no store has.
+    """
+
+    def __init__(self, view: View, consumer: ConsumerPolicy | None = None) -> None:
         newest = view.head()
         if newest is None:
             raise Overloaded("overloaded", "the node has not signed its first head yet")
         self.newest, self._envelope = newest
         self._view = view
+        self._consumer = consumer
 
     def object(self, cid: Cid) -> bytes:
-        """A catalog, namespace state, tree node or consumer policy."""
+        """A catalog, namespace state, tree node or the reader's pack."""
+        if self._consumer is not None and cid == self._consumer.id:
+            return self._consumer.statement.bytes
         return self._view.object(cid)
 
     def payload(self, statement: Cid) -> bytes:
@@ -66,11 +73,13 @@ class Proofs:
         return self._view.inclusion(receipt.id, head.log_size)[2]
 
 
-def signed_decision(edge: Edge, view: View, query: Query) -> tuple[Decision, bytes, bytes]:
+def signed_decision(
+    edge: Edge, view: View, query: Query, consumer: ConsumerPolicy | None = None
+) -> tuple[Decision, bytes, bytes]:
     """(decision, receipt, bundle): a decision on the state of the newest head, signed, with all that proves it."""
-    proofs = Proofs(view)
+    proofs = Proofs(view, consumer)
     head = proofs.newest
-    decision = view.decide_at(query, view.catalog(head.catalog))
+    decision = view.decide_at(query, view.catalog(head.catalog), consumer)
     statement = make_resolve_receipt(
         node=edge.registry.node, at_ms=edge.clock_ms(), decision=decision, catalog=head.catalog, head=head.id
     )

@@ -263,9 +263,14 @@ class ResolveQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ResolvePost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Names to resolve, all on one snapshot."""
+    """Names to resolve, all on one snapshot.
+
+    ``packs`` are consumer policies: DAG-CBOR in base64url. A query whose ``policyRef`` is the CID of one is decided
+    with it. They are not kept.
+    """
 
     queries: Annotated[list[ResolveQuery], Meta(min_length=1, max_length=limits.RESOLVE_QUERIES)]
+    packs: Annotated[list[str], Meta(max_length=limits.RESOLVE_PACKS)] = []
     receipt: bool = False
 
 

@@ -13,7 +13,7 @@ from holo.core import limits, tree
 from holo.core import log as rfc9162
 from holo.core.binding import Binding, Standing, decode_binding, state_of
 from holo.core.cid import DAG_CBOR, Cid
-from holo.core.consumer import ConsumerPolicy, decode_consumer_policy
+from holo.core.consumer import ConsumerPolicy
 from holo.core.decision import Decision, Query
 from holo.core.envelope import Record, Statement, encode_envelope, open_statement
 from holo.core.errors import Missing, Rejected
@@ -196,30 +196,20 @@ class View:
 
     # --- decisions
 
-    def consumer(self, policy_ref: Cid | None) -> ConsumerPolicy | None:
-        """The consumer policy pack with this id, if it is one and is held."""
-        payload = self.records.payload(policy_ref) if policy_ref else None
-        if payload is None:
-            return None
-        try:
-            return decode_consumer_policy(payload)
-        except Rejected:
-            return None  # some other statement
-
-    def decide(self, query: Query) -> Decision:
-        """The decision on the live committed state."""
+    def decide(self, query: Query, consumer: ConsumerPolicy | None = None) -> Decision:
+        """The decision on the live committed state; ``consumer`` is the pack that the query names, if it names one."""
         row = self.records.namespace(query.name.namespace)
         found = None if row is None else self._namespace_view(row, query.name)
-        return decide(query, found, self.consumer(query.policy_ref))
+        return decide(query, found, consumer)
 
-    def decide_at(self, query: Query, catalog: Catalog) -> Decision:
+    def decide_at(self, query: Query, catalog: Catalog, consumer: ConsumerPolicy | None = None) -> Decision:
         """The decision on the state a kept catalog commits to. Raises ``node-missing`` once it is collected."""
         value = tree.get(self.records.node, catalog.namespaces, query.name.namespace.encode())
         found = None
         if value is not None:
             state = decode_namespace_state(self.records.node(parse_state_value(value)))
             found = self._committed_view(state, query.name)
-        return decide(query, found, self.consumer(query.policy_ref))
+        return decide(query, found, consumer)
 
     def _namespace_view(self, row: NamespaceRow, name: Name) -> NamespaceView:
         standings = self.records.current(row.ns, name.path)

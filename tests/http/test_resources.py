@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from holo.core import limits, tree
 from holo.core import log as rfc9162
-from holo.core import tree
 from holo.core.bundle import verify_bundle
+from holo.core.bundle_contents import decode_contents
 from holo.core.cid import Cid
+from holo.core.consumer import make_consumer_policy
+from holo.core.envelope import make_statement
 from holo.core.errors import Rejected
 from holo.core.head import Anchors, open_head
 from holo.core.keys import did_of, parse_did
 from holo.core.receipt import BindingReceipt, PolicyReceipt, ResolveReceipt, open_receipt
 from holo.core.state import decode_catalog, decode_namespace_state, parse_current, parse_state_value
-from holo.http.base64url import decode_base64url
+from holo.http.base64url import decode_base64url, encode_base64url
+from holo.roles.registry import Incoming
 from tests.http.scene import Scene, acme, wire
 from tests.records import binding_record, content, kid, policy_record
 
 
 def raw(text: str) -> bytes:
     return decode_base64url(text, 1 << 20, at="test")
+
+
+def altered_pack(**changes: Any) -> bytes:
+    return make_statement({**make_consumer_policy().value, **changes}).bytes
 
 
 async def test_node(scene: Scene) -> None:
@@ -283,6 +292,89 @@ class TestResolve:
     async def test_many_refused(self, scene: Scene, body: object, at: str) -> None:
         response = await scene.client.post("/v1/resolve", json=body)
         assert (response.status_code, response.json()["at"]) == (400, at)
+
+    async def test_a_readers_own_policy_comes_with_the_question(self, scene: Scene) -> None:
+        await scene.publish()
+        await scene.catalog()
+        lenient, strict = make_consumer_policy(), make_consumer_policy(min_signers=2)
+        denying = make_consumer_policy(deny_cids=[content("one")])
+        packs = [encode_base64url(item.bytes) for item in (lenient, strict, denying)]
+        asked = [
+            (lenient, "resolved"),
+            (strict, "refused"),
+            (denying, "refused"),
+            (make_consumer_policy(agreeing=9), "policy-unknown"),
+        ]
+        queries: list[dict[str, str]] = [{"handle": "acme/holo:beta", "policyRef": str(item.id)} for item, _ in asked]
+        queries += [{"handle": "acme/holo:beta"}, {"handle": "no/where", "policyRef": str(strict.id)}]
+        expected = [*(outcome for _, outcome in asked), "resolved", "not-found"]
+        anchors = Anchors(nodes=frozenset({scene.running.node.kid}))
+        for receipt in (False, True):
+            body = {"queries": queries, "packs": packs, "receipt": receipt}
+            response = await scene.client.post("/v1/resolve", json=body)
+            assert response.status_code == 200, response.text
+            items = response.json()["items"]
+            assert [item["outcome"] for item in items] == expected
+            assert [item["consumer_policy"] for item in items[:4]] == [*(str(item.id) for item, _ in asked[:3]), None]
+            assert items[1]["steps"][-1]["code"] == "consumer-signers"
+            for item in items if receipt else []:
+                report = verify_bundle(raw(item["bundle"]), anchors)
+                assert {check.verdict for check in report.checks} <= {"ok", "stated"}, report
+        contents = decode_contents(raw(items[1]["bundle"]))
+        assert contents.objects[strict.id] == strict.bytes
+        assert lenient.id not in contents.objects
+        # Nothing of it is kept: neither as an object nor for the next who asks by the same id.
+        assert (await scene.client.get(f"/v1/objects/{strict.id}")).status_code == 404
+        later = await scene.get(f"/v1/resolve?handle=acme/holo:beta&policyRef={strict.id}")
+        assert later["outcome"] == "policy-unknown"
+
+    async def test_a_forked_name_is_refused_to_who_forbids_it(self, scene: Scene) -> None:
+        await scene.publish(text="by alice")
+        other = scene.binding(text="by bob", by=("bob",))
+        (outcome,) = await scene.running.node.registry.admit([Incoming("binding", other.envelopes())])
+        assert getattr(outcome, "state", outcome) == "forked"
+        forbids, allows = make_consumer_policy(), make_consumer_policy(allow_forks=True)
+        body = {
+            "queries": [{"handle": "acme/holo:beta", "policyRef": str(item.id)} for item in (forbids, allows)],
+            "packs": [encode_base64url(item.bytes) for item in (forbids, allows)],
+        }
+        items = (await scene.client.post("/v1/resolve", json=body)).json()["items"]
+        assert [(item["outcome"], item["flags"]) for item in items] == [
+            ("refused", ["forked"]),
+            ("resolved", ["forked"]),
+        ]
+        assert items[0]["steps"][-1]["code"] == "consumer-forks"
+
+    @pytest.mark.parametrize(
+        ("pack", "status", "code", "at"),
+        [
+            (b"", 400, "cbor-invalid", "packs[1]"),
+            (make_consumer_policy().bytes + b"\0", 400, "cbor-invalid", "packs[1]"),
+            (altered_pack(min_signers=0), 422, "field-invalid", "packs[1].min_signers"),
+            (altered_pack(extra=0), 422, "field-unknown", "packs[1].extra"),
+            (altered_pack(v=2), 422, "version-unsupported", "packs[1].v"),
+            (acme().statement.bytes, 422, "type-mismatch", "packs[1].type"),
+            (bytes(limits.CONSUMER_POLICY_BYTES + 1), 413, "too-large", "packs[1]"),
+        ],
+        ids=["empty", "trailing", "value", "field", "version", "policy", "large"],
+    )  # fmt: skip
+    async def test_a_bad_pack_is_refused_with_its_place(
+        self, scene: Scene, pack: bytes, status: int, code: str, at: str
+    ) -> None:
+        packs = [encode_base64url(item) for item in (make_consumer_policy().bytes, pack)]
+        response = await scene.client.post("/v1/resolve", json={"queries": [{"handle": "acme/a"}], "packs": packs})
+        problem = response.json()
+        assert (response.status_code, problem["code"], problem["at"]) == (status, code, at)
+
+    async def test_packs_are_counted_and_written_in_one_way(self, scene: Scene) -> None:
+        text = encode_base64url(make_consumer_policy().bytes)
+        assert len(text) % 4
+        for packs, at in (([text] * 9, "body"), ([text, text + "="], "packs[1]")):
+            body = {"queries": [{"handle": "acme/a"}], "packs": packs}
+            response = await scene.client.post("/v1/resolve", json=body)
+            assert (response.status_code, response.json()["at"]) == (400, at)
+        body = {"queries": [{"handle": "acme/a"}], "packs": [text] * 8}
+        assert (await scene.client.post("/v1/resolve", json=body)).status_code == 200
 
 
 class TestCatalogs:

@@ -1,18 +1,25 @@
-"""Resolving names: ``/v1/resolve``. Every outcome is an answer; "no" comes with a proof as "yes" does."""
+"""Resolving names: ``/v1/resolve``. Every outcome is an answer; "no" comes with a proof as "yes" does.
+
+A reader's consumer policy comes along with the question and is gone with the answer: nothing a stranger sends to be
+asked by is kept.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import trio
 from msgspec import structs
 
+from holo.core import limits
 from holo.core.cid import Cid
+from holo.core.consumer import ConsumerPolicy, decode_consumer_policy
 from holo.core.decision import Decision, Query
 from holo.core.errors import Rejected
 from holo.core.names import Name
 from holo.http import parameters, types
-from holo.http.base64url import encode_base64url
+from holo.http.base64url import decode_base64url, encode_base64url
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
 from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
@@ -22,7 +29,7 @@ from holo.http.shapes import resolved, text
 from holo.store.view import View
 
 POLICY_REF: Final = parameters.cid(
-    "policyRef", "A genesis (pins the namespace), the policy in effect, or a consumer policy that is held here."
+    "policyRef", "A genesis (pins the namespace) or the policy in effect. A consumer policy takes POST."
 )
 
 
@@ -52,10 +59,11 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
     """Decisions about many names, all on one snapshot."""
     body = call.read_json(types.ResolvePost)
     queries = [_query(item, index) for index, item in enumerate(body.queries)]
+    packs = {pack.id: pack for pack in map(_pack, range(len(body.packs)), body.packs)}
     with edge.registry.view() as view:
         items = []
         for query in queries:
-            items.append(_item(edge, view, query, receipt=body.receipt))
+            items.append(_item(edge, view, query, packs, receipt=body.receipt))
             await trio.lowlevel.checkpoint()  # a thousand of them must not keep everyone else waiting
         head = view.head()
     return Answer(
@@ -67,11 +75,14 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
     )
 
 
-def _item(edge: Edge, view: View, query: Query, *, receipt: bool) -> types.ResolvedItem:
+def _item(
+    edge: Edge, view: View, query: Query, packs: Mapping[Cid, ConsumerPolicy], *, receipt: bool
+) -> types.ResolvedItem:
+    consumer = None if query.policy_ref is None else packs.get(query.policy_ref)
     if not receipt:
-        decision = view.decide(query)
+        decision = view.decide(query, consumer)
         return types.ResolvedItem(**structs.asdict(resolved(decision, _rev(view, decision))))
-    decision, envelope, bundle = signed_decision(edge, view, query)
+    decision, envelope, bundle = signed_decision(edge, view, query, consumer)
     return types.ResolvedItem(
         **structs.asdict(resolved(decision, _rev(view, decision))),
         receipt_cose=encode_base64url(envelope),
@@ -85,6 +96,16 @@ def _query(item: types.ResolveQuery, index: int) -> Query:
         return Query(Name.parse(item.handle), ref)
     except Rejected as error:
         error.at = f"queries[{index}]"
+        raise
+
+
+def _pack(index: int, text: str) -> ConsumerPolicy:
+    at = f"packs[{index}]"
+    data = decode_base64url(text, limits.CONSUMER_POLICY_BYTES, at=at)
+    try:
+        return decode_consumer_policy(data)
+    except Rejected as error:
+        error.at = at + (error.at or "").removeprefix("payload")
         raise
 
 
@@ -120,7 +141,7 @@ ROUTES: Final = (
         summary="Decisions about many names on one snapshot",
         cache=Cache.NEVER,
         replies={200: types.ResolvedMany},
-        problems=(400, 413, 415, 503),
+        problems=(400, 413, 415, 422, 503),
         body=types.ResolvePost,
         takes=(JSON,),
     ),
