@@ -137,8 +137,9 @@ class Registry:
                     if dirty_since is None and self._unsigned():
                         dirty_since = trio.current_time()
                 if self._head_is_due(dirty_since, last_head):
-                    await self._sign_head()
-                    dirty_since, last_head = None, trio.current_time()
+                    signed = await self._try_head()
+                    last_head = trio.current_time()
+                    dirty_since = None if signed else last_head  # where there is no room, again after the interval
 
     async def sign_head(self) -> Head:
         """Sign a head now, as the running owner; for shutdown and for programs that embed a node."""
@@ -243,6 +244,14 @@ class Registry:
         for item in batch:
             item.error = error
             item.done.set()
+
+    async def _try_head(self) -> bool:
+        """Sign a head if there is room for it. A full disk, which strangers can cause, must not end the reading too."""
+        try:
+            await self._sign_head()
+        except Overloaded:
+            return False
+        return True
 
     async def _sign_head(self) -> Head:
         try:

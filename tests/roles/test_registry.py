@@ -168,3 +168,20 @@ async def test_finish_covers_everything_admitted(tmp_path: Path) -> None:
         await registry.finish()
         with store.view() as view:
             assert view.log.head_size == view.log.size == 1
+
+
+async def test_a_full_disk_delays_heads_and_does_not_stop_the_node(tmp_path: Path) -> None:
+    """Whoever fills the disk must not be able to end the reading of what is there."""
+    async with running(tmp_path / "r", head_interval_ms=10) as (registry, store):
+        await registry.admit([incoming(GENESIS, ROOT)])
+        assert await registry.head_covering(0, 0, timeout_s=5)
+        room = store._env._free_reserve_bytes
+        await registry.admit([incoming(binding(GENESIS, "a", 1, b"x"), ALICE, BOB)])
+        store._env._free_reserve_bytes = 1 << 60
+        assert not await registry.head_covering(1, 0, timeout_s=0.2)
+        with pytest.raises(Overloaded):
+            await registry.admit([incoming(binding(GENESIS, "b", 1, b"x"), ALICE, BOB)])
+        with registry.view() as view:
+            assert view.namespace("acme").genesis == GENESIS.id
+        store._env._free_reserve_bytes = room
+        assert await registry.head_covering(1, 0, timeout_s=5), "heads go on once there is room again"
