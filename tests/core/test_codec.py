@@ -248,7 +248,7 @@ def test_large_rubbish_is_refused_like_small(tail: bytes) -> None:
         cbor2.CBORTag(42, b"\0" + LINK),
         cbor2.CBORSimpleValue(99),
     ],
-    ids=lambda value: f"{type(value).__name__} {str(value)[:20]!a}" if value != 10**5000 else "int huge",
+    ids=lambda value: type(value).__name__ if value == 10**5000 or " at 0x" in str(value) else f"{value!s:.20}",
 )
 def test_what_has_no_encoding_is_refused(value: Any) -> None:
     with pytest.raises(Rejected) as caught:
