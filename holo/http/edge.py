@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import trio
 
 from holo.core.cid import Cid
+from holo.http.allowance import Allowance
 from holo.http.metrics import Metrics
 from holo.profile import Profile
 from holo.roles.registry import Registry
@@ -26,3 +27,7 @@ class Edge:
     stopping: trio.Event = field(default_factory=trio.Event)
     event_streams: int = 0
     name_counts: dict[Cid, int] = field(default_factory=dict)
+    resolves: Allowance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.resolves = Allowance(self.profile.limits.anonymous.resolve_per_second)

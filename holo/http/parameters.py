@@ -80,6 +80,7 @@ NAMESPACE: Final = Parameter("namespace", _read_namespace, {"type": "string"}, "
 PREFIX: Final = Parameter("prefix", _read_prefix, {"type": "string"}, "Only what starts with this.")
 SINCE: Final = integer("since", 0, limits.INT_MAX, "Only what this node's log holds from this seq on.")
 SEQ: Final = integer("seq", 0, limits.INT_MAX, "The policy with this seq; the one in effect by default.")
+POLICY: Final = cid("policy", "A known policy by its id, in effect or not: a rival, or one that waits for its seal.")
 RECEIPT: Final = Parameter("receipt", _read_flag, {"type": "string", "enum": ["0", "1"]}, "1 asks for a signed answer.")
 
 

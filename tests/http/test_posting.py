@@ -39,6 +39,22 @@ async def test_as_one_cose(scene: Scene) -> None:
     assert (response.status_code, response.json()["state"]) == (201, "current")
 
 
+async def test_a_receipt_as_cose(scene: Scene) -> None:
+    (envelope,) = scene.binding().envelopes()
+    headers = {"content-type": "application/cose", "accept": "application/cose"}
+    response = await scene.client.post("/v1/namespaces/acme/bindings", content=envelope, headers=headers)
+    assert (response.status_code, response.headers["content-type"]) == (201, "application/cose")
+    assert isinstance(open_receipt(response.content), BindingReceipt)
+    refused = await scene.client.post(
+        "/v1/namespaces/acme/bindings", content=scene.binding(text="x").envelopes()[0], headers=headers
+    )
+    assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+    two = {"records": [wire(scene.binding("acme/a:beta")), wire(scene.binding("acme/b:beta"))]}
+    several = await scene.client.post("/v1/namespaces/acme/bindings", json=two, headers={"accept": "application/cose"})
+    assert several.status_code == 406
+    assert len((await scene.get("/v1/namespaces/acme/bindings"))["items"]) == 1, "refused before anything was taken in"
+
+
 async def test_the_same_bytes_again_get_the_first_receipt(scene: Scene) -> None:
     record = scene.binding()
     first = (await scene.post(record)).json()

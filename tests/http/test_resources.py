@@ -309,6 +309,7 @@ class TestResolve:
         queries += [{"handle": "acme/holo:beta"}, {"handle": "no/where", "policyRef": str(strict.id)}]
         expected = [*(outcome for _, outcome in asked), "resolved", "not-found"]
         anchors = Anchors(nodes=frozenset({scene.running.node.kid}))
+        items: list[Any] = []
         for receipt in (False, True):
             body = {"queries": queries, "packs": packs, "receipt": receipt}
             response = await scene.client.post("/v1/resolve", json=body)

@@ -9,13 +9,14 @@ from holo.core import codec, limits, names
 from holo.core.cid import Cid
 from holo.core.envelope import decode_envelope
 from holo.core.errors import HoloError, Rejected
+from holo.core.policy import Policy
 from holo.core.state import decode_namespace_state
 from holo.http import types
 from holo.http.base64url import decode_base64url, encode_base64url
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
 from holo.http.paging import start_of, take_page
-from holo.http.parameters import CURSOR, LIMIT, PREFIX, SEQ
+from holo.http.parameters import CURSOR, LIMIT, POLICY, PREFIX, SEQ
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import envelopes, text
 from holo.roles.registry import Incoming
@@ -41,11 +42,11 @@ async def list_namespaces(edge: Edge, call: Call) -> Answer:
 
 
 async def get_policy(edge: Edge, call: Call) -> Answer:
-    """The policy in effect, or the one with ``seq`` in the chain in effect."""
+    """The policy in effect, the one with ``seq`` in the chain in effect, or any known one by its id."""
     ns = call.path["ns"]
     names.check_namespace(ns)
     with edge.registry.view() as view:
-        policy = view.policy_at(ns, call.query.get(SEQ))
+        policy = _selected_policy(view, ns, call)
         signed = view.policy_envelopes(policy)
         genesis = view.namespace(ns).genesis
     if call.accepts == COSE:
@@ -64,23 +65,32 @@ async def get_policy(edge: Edge, call: Call) -> Answer:
 
 
 async def post_genesis(edge: Edge, call: Call) -> Answer:
-    """Have a namespace hosted: its policy with seq 0."""
+    """Have a namespace hosted: its policy with seq 0. As COSE the answer is the receipt."""
     signed, nodes = _read_policy(call)
     claimed = _claimed(signed)
     if claimed.get("prev") is not None:
         raise Rejected("policy-seq-invalid", "a namespace begins with seq 0; send others to …/policy", at="payload.seq")
-    return await _admit(edge, signed, nodes)
+    return await _admit(edge, call, signed, nodes)
 
 
 async def post_policy(edge: Edge, call: Call) -> Answer:
-    """Change a namespace's policy: the next one, with all the endorsements it needs."""
+    """Change a namespace's policy: the next one, with all the endorsements it needs. As COSE: the receipt."""
     ns = call.path["ns"]
     names.check_namespace(ns)
     signed, nodes = _read_policy(call)
     claimed = _claimed(signed)
     if claimed.get("ns", ns) != ns:
         raise Rejected("policy-foreign", f"the policy is of another namespace than {ns}", subject=ns, at="payload.ns")
-    return await _admit(edge, signed, nodes)
+    return await _admit(edge, call, signed, nodes)
+
+
+def _selected_policy(view: View, ns: str, call: Call) -> Policy:
+    wanted = call.query.get(POLICY)
+    if wanted is None:
+        return view.policy_at(ns, call.query.get(SEQ))
+    if call.query.get(SEQ) is not None:
+        raise Rejected("parameter-repeated", "seq and policy both say which", at="query.policy")
+    return view.known_policy(ns, wanted)
 
 
 def only_envelope(signed: Sequence[bytes]) -> bytes:
@@ -92,10 +102,12 @@ def only_envelope(signed: Sequence[bytes]) -> bytes:
     return signed[0]
 
 
-async def _admit(edge: Edge, signed: list[bytes], nodes: list[bytes]) -> Answer:
+async def _admit(edge: Edge, call: Call, signed: list[bytes], nodes: list[bytes]) -> Answer:
     (result,) = await edge.registry.admit([Incoming("policy", signed, nodes=nodes)])
     if isinstance(result, HoloError):
         raise result
+    if call.accepts == COSE:
+        return Answer(result.receipt.envelope, status=_status(result), media_type=COSE)
     with edge.registry.view() as view:
         genesis = view.namespace(result.ns).genesis
         policy = view.policy(result.statement)
@@ -181,6 +193,7 @@ ROUTES: Final = (
         problems=_POST_PROBLEMS,
         body=types.PolicyPost,
         takes=(JSON, COSE),
+        offers=(JSON, COSE),
         writes=True,
     ),
     Route(
@@ -188,11 +201,11 @@ ROUTES: Final = (
         path="/v1/namespaces/{ns}/policy",
         handler=get_policy,
         name="getPolicy",
-        summary="The policy in effect, or one before it",
+        summary="The policy in effect, or another one",
         cache=Cache.CHECKED,
         replies={200: types.PolicyReply},
         problems=(400, 404),
-        parameters=(SEQ,),
+        parameters=(SEQ, POLICY),
         offers=(JSON, COSE),
     ),
     Route(
@@ -206,6 +219,7 @@ ROUTES: Final = (
         problems=_POST_PROBLEMS,
         body=types.PolicyPost,
         takes=(JSON, COSE),
+        offers=(JSON, COSE),
         writes=True,
     ),
 )

@@ -7,6 +7,7 @@ one is refused and told what is current. The bytes of an accepted record may be 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from msgspec import structs
@@ -32,16 +33,25 @@ _ENVELOPE_BYTES: Final = limits.BINDING_BYTES + limits.ENVELOPE_OVERHEAD_BYTES
 
 
 async def post_bindings(edge: Edge, call: Call) -> Answer:
-    """Take in records; answer once they are durable, or, with ``Prefer: wait``, once a head cites them."""
+    """Take in records; answer once they are durable, or, with ``Prefer: wait``, once a head cites them.
+
+    As COSE the answer to a single record is its receipt.
+    """
     ns = call.path["ns"]
     names.check_namespace(ns)
     records, atomic = _read_records(call)
+    if call.accepts == COSE and len(records) != 1:
+        raise Rejected("not-acceptable", "several records have several receipts", at="header.accept")
     results = await _admit(edge, ns, records, atomic)
     headers = await _wait(edge, call, [item for item in results if not isinstance(item, HoloError)])
     with edge.registry.view() as view:
         items = [_item(view, result, record) for result, record in zip(results, records, strict=True)]
     if len(items) == 1 or (atomic and isinstance(results[0], HoloError)):
-        return _answer_one(results, items, headers)
+        answer = _answer_one(results, items, headers)
+        (result,) = results if len(results) == 1 else (None,)
+        if call.accepts == COSE and isinstance(result, Outcome):
+            return replace(answer, body=result.receipt.envelope, media_type=COSE)
+        return answer
     return Answer(types.BindingsPosted(items=items), headers=headers)
 
 
@@ -157,6 +167,7 @@ ROUTES: Final = (
         problems=(400, 401, 403, 404, 409, 413, 415, 422, 429, 503, 507),
         body=types.RecordsPost,
         takes=(JSON, COSE),
+        offers=(JSON, COSE),
         headers=("Prefer",),
         writes=True,
     ),

@@ -36,6 +36,7 @@ POLICY_REF: Final = parameters.cid(
 async def get_resolve(edge: Edge, call: Call) -> Answer:
     """The decision about one name, on the live state; with ``receipt=1`` on the newest head's, signed and proved."""
     query = Query(selected_name(call.query), call.query.get(POLICY_REF))
+    edge.resolves.take(call.authority.address, 1, trio.current_time())
     with edge.registry.view() as view:
         headers = _standing(view)
         if call.query.get(RECEIPT):
@@ -60,6 +61,7 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
     body = call.read_json(types.ResolvePost)
     queries = [_query(item, index) for index, item in enumerate(body.queries)]
     packs = {pack.id: pack for pack in map(_pack, range(len(body.packs)), body.packs)}
+    edge.resolves.take(call.authority.address, len(queries), trio.current_time())
     with edge.registry.view() as view:
         items = []
         for query in queries:
@@ -128,7 +130,7 @@ ROUTES: Final = (
         summary="The decision about one name",
         cache=Cache.CHECKED,
         replies={200: (types.Resolved, types.ResolvedWithReceipt)},
-        problems=(400, 406, 503),
+        problems=(400, 406, 429, 503),
         parameters=(NAME, TAG, POLICY_REF, RECEIPT),
         offers=(JSON, COSE),
         reply_headers=("Holo-Catalog", "Holo-Head"),
@@ -141,7 +143,7 @@ ROUTES: Final = (
         summary="Decisions about many names on one snapshot",
         cache=Cache.NEVER,
         replies={200: types.ResolvedMany},
-        problems=(400, 413, 415, 422, 503),
+        problems=(400, 413, 415, 422, 429, 503),
         body=types.ResolvePost,
         takes=(JSON,),
     ),

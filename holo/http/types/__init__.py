@@ -1,0 +1,120 @@
+"""Every body that crosses the edge, as types: replies, requests, and the view of signed things as JSON.
+
+OpenAPI is made from these, so a field exists here or nowhere. Text forms: a CID in base32, a key as ``did:key``, other
+bytes as base64url without padding, times in milliseconds since 1970. A field that has no value is null, not absent,
+save where a type says so.
+"""
+
+from __future__ import annotations
+
+from holo.http.types.common import (
+    Bytes,
+    CidText,
+    Cose,
+    Did,
+    Millis,
+    Reply,
+    View,
+    encode_json,
+    view_of,
+)
+from holo.http.types.events import (
+    BindingEvent,
+    HeadEvent,
+    PolicyEvent,
+    ResetEvent,
+)
+from holo.http.types.names import (
+    BindingItem,
+    BindingPosted,
+    BindingsPage,
+    BindingsPosted,
+    NamespaceItem,
+    NamespacesPage,
+    PolicyPost,
+    PolicyPosted,
+    PolicyReply,
+    PostedItem,
+    Problem,
+    RecordsPost,
+)
+from holo.http.types.node import (
+    NodeReply,
+    PeerItem,
+    PeersPage,
+)
+from holo.http.types.proofs import (
+    CatalogChange,
+    CatalogChanges,
+    CatalogEntries,
+    CatalogEntry,
+    CatalogProof,
+    CatalogReply,
+    CatalogSnapshot,
+    HeadItem,
+    HeadsPage,
+    ObjectReply,
+    ReceiptItem,
+    ReceiptProof,
+    ReceiptsPage,
+)
+from holo.http.types.resolving import (
+    Resolved,
+    ResolvedItem,
+    ResolvedMany,
+    ResolvedWithReceipt,
+    ResolvePost,
+    ResolveQuery,
+    Step,
+)
+
+__all__ = [
+    "BindingEvent",
+    "BindingItem",
+    "BindingPosted",
+    "BindingsPage",
+    "BindingsPosted",
+    "Bytes",
+    "CatalogChange",
+    "CatalogChanges",
+    "CatalogEntries",
+    "CatalogEntry",
+    "CatalogProof",
+    "CatalogReply",
+    "CatalogSnapshot",
+    "CidText",
+    "Cose",
+    "Did",
+    "HeadEvent",
+    "HeadItem",
+    "HeadsPage",
+    "Millis",
+    "NamespaceItem",
+    "NamespacesPage",
+    "NodeReply",
+    "ObjectReply",
+    "PeerItem",
+    "PeersPage",
+    "PolicyEvent",
+    "PolicyPost",
+    "PolicyPosted",
+    "PolicyReply",
+    "PostedItem",
+    "Problem",
+    "ReceiptItem",
+    "ReceiptProof",
+    "ReceiptsPage",
+    "RecordsPost",
+    "Reply",
+    "ResetEvent",
+    "ResolvePost",
+    "ResolveQuery",
+    "Resolved",
+    "ResolvedItem",
+    "ResolvedMany",
+    "ResolvedWithReceipt",
+    "Step",
+    "View",
+    "encode_json",
+    "view_of",
+]
