@@ -411,7 +411,7 @@ def _merge(of: Mapping[str, Json]) -> Json:
 def _merged(records: Mapping[str, Json], order: list[str]) -> Json:
     assert sorted(order) == sorted(records)
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "records", SigningKey(bytes(32)), clock_ms=lambda: 0, map_bytes=1 << 26)
+        store = _store(folder)
         try:
             names_seen: set[tuple[str, str]] = set()
             for label in order:
@@ -429,12 +429,33 @@ def _merged(records: Mapping[str, Json], order: list[str]) -> Json:
             store.close()
 
 
-def _submission(record: Json) -> Submission:
+def _admit(of: Mapping[str, Json]) -> Json:
+    records = of["records"]
+    with tempfile.TemporaryDirectory() as folder:
+        store = _store(folder)
+        try:
+            for label in of["before"]:
+                ((before,),) = store.commit([Request([_submission(records[label])])])
+                assert isinstance(before, Outcome), before
+            arriving = _submission(records[of["record"]], over_http=of["over_http"])
+            ((outcome,),) = store.commit([Request([arriving])])
+        finally:
+            store.close()
+    if not isinstance(outcome, Outcome):
+        raise outcome
+    displaced = [str(cid) for cid in outcome.displaced]
+    return {"state": outcome.state, "new": outcome.new, "displaced": displaced}
+
+
+def _store(folder: str) -> Store:
+    return Store(Path(folder) / "records", SigningKey(bytes(32)), clock_ms=lambda: 0, map_bytes=1 << 26)
+
+
+def _submission(record: Json, *, over_http: bool = False) -> Submission:
+    envelopes = _bytes(record["envelopes"])
     if record["type"] == "policy":
-        return PolicySubmission(
-            *policy.open_policy(_bytes(record["envelopes"])), nodes=tuple(_bytes(record.get("nodes", [])))
-        )
-    return BindingSubmission(*open_binding(_bytes(record["envelopes"])))
+        return PolicySubmission(*policy.open_policy(envelopes), nodes=tuple(_bytes(record.get("nodes", []))))
+    return BindingSubmission(*open_binding(envelopes), compare_and_swap=over_http)
 
 
 def _state_of(store: Store, asked: list[tuple[str, str]]) -> Json:
@@ -504,6 +525,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "build-numbered-pack": _build_numbered_pack,
     "decode-pack": _decoded(pack.decode_pack),
     "ignore": _ignore,
+    "admit": _admit,
     "merge": _merge,
 }
 """name of an operation → what it does."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,12 +35,15 @@ class Case:
 
 @dataclass
 class Group:
-    """The vectors of one subject. ``about`` says in a sentence what they are about."""
+    """The vectors of one subject. ``about`` says in a sentence what they are about.
+
+    ``records`` are those that cases name by label, instead of each holding its own copy.
+    """
 
     name: str
     about: str
     cases: list[Case] = field(default_factory=list)
-    shared: dict[str, dict[str, Json]] = field(default_factory=dict)
+    records: dict[str, Json] = field(default_factory=dict)
 
     def valid(self, name: str, op: str, result: Json, /, **input: Json) -> None:
         """Add a case that has to be accepted with this result."""
@@ -64,14 +67,15 @@ class Group:
             ("invalid", [case for case in self.cases if case.code is not None]),
         ):
             if cases:
-                files[f"{folder}/{self.name}.json"] = self._text(cases, self.shared if folder == "valid" else {})
+                files[f"{folder}/{self.name}.json"] = self._text(cases)
         return files
 
-    def _text(self, cases: list[Case], shared: dict[str, dict[str, Json]]) -> str:
+    def _text(self, cases: list[Case]) -> str:
         lines = ["{", f' "about": {_compact(self.about)},']
-        for name, table in shared.items():
-            rows = ",\n".join(f"  {_compact(key)}: {_compact(value)}" for key, value in table.items())
-            lines.append(f' "{name}": {{\n{rows}\n }},')
+        used = {label for case in cases for label in _labels(case.input)}
+        rows = [f"  {_compact(label)}: {_compact(value)}" for label, value in self.records.items() if label in used]
+        if rows:
+            lines.append(' "records": {\n' + ",\n".join(rows) + "\n },")
         lines.append(' "cases": [')
         lines.append(",\n".join(_case_text(case) for case in cases))
         lines.append(" ]\n}\n")
@@ -130,6 +134,14 @@ def flipped(data: bytes, at: int, bit: int = 0) -> bytes:
     """``data`` with one bit changed; ``at`` counts bytes, from the end where negative."""
     at %= len(data)
     return data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :]
+
+
+def _labels(given: Mapping[str, Json]) -> Iterator[str]:
+    """The labels of records that a case may name."""
+    for value in given.values():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, str):
+                yield item
 
 
 def _case_text(case: Case) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.vectors import bindings, chains, policies, settling
+from tests.vectors import admissions, bindings, chains, policies, settling
 from tests.vectors.form import Group
 
 
@@ -16,4 +16,5 @@ def groups() -> Iterator[Group]:
     yield bindings.bindings()
     yield settling.settling()
     yield settling.mailboxes()
+    yield admissions.admissions()
     yield bindings.consumers()

@@ -44,9 +44,9 @@ _SHAPES: dict[str, Entries] = {
     "65-below-an-own-value": {b"app": [0], **numbered(LEAF_KEYS + 1)},
     "every-byte": {bytes((byte,)): [byte] for byte in range(256)},
     "two-levels": {b"app%d/%02d" % (number // 70, number % 70): [number] for number in range(140)},
-    "long-prefix": {b"p" * 200 + b"%03d" % number: [number] for number in range(66)},
+    "long-prefix": {b"p" * 40 + b"%03d" % number: [number] for number in range(66)},
     "chain": {b"a" * length: [length] for length in range(1, 100)},
-    "longest-keys": {b"k" * (TREE_KEY_BYTES - 2) + b"%02d" % number: [number] for number in range(66)},
+    "longest-key": {b"k" * TREE_KEY_BYTES: [1]},
     "one-key-apart": {**numbered(LEAF_KEYS), b"zzz": [0]},
 }
 
