@@ -41,6 +41,7 @@ _LIMITS_OF: Final = {
     "glob-invalid": ("GLOB_BYTES", "GLOBS_PER_SIGNER"),
     "pending-full": ("PENDING_PER_SIGNER",),
     "policy-rivals-full": ("RIVALS_PER_PARENT",),
+    "policies-full": ("POLICIES_PER_NAMESPACE",),
     "path-invalid": ("PACK_PATH_BYTES", "PACK_DEPTH"),
     "rate-limited": ("WRITE_QUEUE",),
     "overloaded": ("WRITE_QUEUE", "EVENT_STREAMS"),

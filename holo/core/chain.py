@@ -83,10 +83,11 @@ def decide_chain(genesis: Cid, known: Mapping[Cid, Known], satisfied: Callable[[
     for cid, item in known.items():
         if item.policy.prev is not None:
             children.setdefault(item.policy.prev, []).append(cid)
+    ballots = Ballots(known)
     policies = [known[genesis].policy]
     rivals_at: Cid | None = None
     while (below := children.get(policies[-1].id)) is not None:
-        winner = below[0] if len(below) == 1 else _winner(policies[-1], below, known, children)
+        winner = below[0] if len(below) == 1 else _winner(policies[-1], below, ballots, children)
         if winner is None:
             rivals_at = policies[-1].id
             break
@@ -110,14 +111,36 @@ def _effective(policies: list[Policy], satisfied: Callable[[Policy], bool]) -> t
     return end - 1, unsatisfied
 
 
-def _winner(
-    parent: Policy, rivals: list[Cid], known: Mapping[Cid, Known], children: Mapping[Cid, list[Cid]]
-) -> Cid | None:
+class Ballots:
+    """Who endorses what, as bits of a number: each fork asks every policy that follows it, and forks may be many."""
+
+    def __init__(self, known: Mapping[Cid, Known]) -> None:
+        self._known = known
+        self._bits: dict[Kid, int] = {}
+        self._endorsers: dict[Cid, tuple[int, int]] = {}
+
+    def mask(self, kids: Iterable[Kid]) -> int:
+        """One bit for each of ``kids``."""
+        found = 0
+        for kid in kids:
+            found |= self._bits.setdefault(kid, 1 << len(self._bits))
+        return found
+
+    def of(self, policy: Cid) -> tuple[int, int]:
+        """(seq, mask of its endorsers) of a known policy."""
+        found = self._endorsers.get(policy)
+        if found is None:
+            item = self._known[policy]
+            found = self._endorsers[policy] = item.policy.seq, self.mask(item.endorsers)
+        return found
+
+
+def _winner(parent: Policy, rivals: list[Cid], ballots: Ballots, children: Mapping[Cid, list[Cid]]) -> Cid | None:
     """The one rival whose branch holds the highest seq endorsed by the parent's recovery threshold, or None."""
     best: list[Cid] = []
     best_seq = -1
     for rival in rivals:
-        seq = _endorsed_seq(parent, rival, known, children)
+        seq = _endorsed_seq(parent, rival, ballots, children)
         if seq > best_seq:
             best, best_seq = [rival], seq
         elif seq == best_seq:
@@ -125,13 +148,15 @@ def _winner(
     return best[0] if best_seq >= 0 and len(best) == 1 else None
 
 
-def _endorsed_seq(parent: Policy, branch: Cid, known: Mapping[Cid, Known], children: Mapping[Cid, list[Cid]]) -> int:
+def _endorsed_seq(parent: Policy, branch: Cid, ballots: Ballots, children: Mapping[Cid, list[Cid]]) -> int:
     """The highest seq in the branch that the parent's recovery threshold endorses, or -1."""
+    recovery, threshold = ballots.mask(parent.recovery.keys), parent.recovery.threshold
     highest = -1
     stack = [branch]
     while stack:
-        item = known[stack.pop()]
-        stack.extend(children.get(item.policy.id, ()))
-        if item.policy.seq > highest and parent.recovery.met_by(item.endorsers):
-            highest = item.policy.seq
+        cid = stack.pop()
+        stack += children.get(cid, ())
+        seq, endorsers = ballots.of(cid)
+        if seq > highest and (endorsers & recovery).bit_count() >= threshold:
+            highest = seq
     return highest

@@ -182,6 +182,11 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "This parent has as many rival policies as are kept",
         "Have the recovery keys endorse the one that is meant",
     ),
+    "policies-full": (
+        409,
+        "This namespace has as many policies as are kept",
+        "Have the parent's recovery keys endorse it too, for which room is kept; then begin a namespace anew",
+    ),
     "seal-invalid": (
         422,
         "The seal's tree is not what a seal must be",

@@ -30,6 +30,7 @@ class PolicyCache:
 
     def __init__(self) -> None:
         self._parsed: dict[Cid, Policy] = {}
+        self._bytes = 0
 
     def get(self, records: RecordsReader, policy: Cid) -> Policy:
         """The policy with this id, which must be held."""
@@ -38,8 +39,10 @@ class PolicyCache:
             payload = records.payload(policy)
             if payload is None:
                 raise Missing("policy-unknown", str(policy), subject=str(policy))
-            if len(self._parsed) >= limits.POLICIES_PARSED:
+            self._bytes += len(payload)
+            if len(self._parsed) >= limits.POLICIES_PARSED or self._bytes > limits.POLICIES_PARSED_BYTES:
                 self._parsed.clear()
+                self._bytes = len(payload)
             found = self._parsed[policy] = decode_policy(payload)
         return found
 
@@ -54,8 +57,9 @@ class PolicyCache:
 def admit_policy(records: RecordsWriter, cache: PolicyCache, policy: Policy, record: Record) -> bool:
     """Store a complete policy of a hosted namespace, or its further endorsements. Returns whether anything was new.
 
-    Raises ``policy-parent-unknown``, ``policy-rivals-full``, ``policy-seq-invalid``, ``policy-foreign``,
-    ``policy-seal-required``, ``policy-incomplete`` or ``genesis-foreign``; then nothing was written.
+    Raises ``policy-parent-unknown``, ``policy-rivals-full``, ``policies-full``, ``policy-seq-invalid``,
+    ``policy-foreign``, ``policy-seal-required``, ``policy-incomplete`` or ``genesis-foreign``; then nothing was
+    written.
     """
     known = cache.known(records, policy.ns)
     endorsers = set(record.endorsements)
@@ -274,17 +278,35 @@ def _positions_valid(positions: tuple[int, ...], policy: Policy, item: bindings.
 
 
 def _require_room(policy: Policy, endorsers: set[Kid], known: dict[Cid, Known]) -> None:
-    """Rivals per parent are bounded; those the parent's recovery keys endorse have a bound of their own."""
+    """Policies per parent and per namespace are bounded; those their parent's recovery keys endorse on their own.
+
+    Whoever holds the roots alone cannot use up the room of the recovery keys. Endorsed later, a policy changes its
+    class; so both classes together are bounded too, or room could be made without end.
+    """
     assert policy.prev is not None
     parent = known[policy.prev].policy
-    endorsed = parent.recovery.met_by(endorsers)
-    rivals = [
-        item
-        for item in known.values()
-        if item.policy.prev == parent.id and parent.recovery.met_by(item.endorsers) == endorsed
-    ]
-    if len(rivals) >= limits.RIVALS_PER_PARENT:
+    backed = parent.recovery.met_by(endorsers)
+    others = [(item.policy, _is_backed(item, known)) for item in known.values()]
+    rivals = [(1, its) for other, its in others if other.prev == parent.id]
+    if not _has_room(rivals, 1, backed, limits.RIVALS_PER_PARENT):
         raise Rejected("policy-rivals-full", f"{len(rivals)} children of {parent.id!s}", subject=str(parent.id))
+    if not _has_room([(1, its) for _, its in others], 1, backed, limits.POLICIES_PER_NAMESPACE):
+        raise Rejected("policies-full", f"{len(others)} policies of {policy.ns}", subject=policy.ns)
+    sizes = [(len(other.statement.bytes), its) for other, its in others]
+    if not _has_room(sizes, len(policy.statement.bytes), backed, limits.POLICIES_PER_NAMESPACE_BYTES):
+        raise Rejected("policies-full", f"{sum(size for size, _ in sizes)} bytes of policies", subject=policy.ns)
+
+
+def _is_backed(item: Known, known: dict[Cid, Known]) -> bool:
+    """Whether the recovery threshold of its parent endorses a policy."""
+    prev = item.policy.prev
+    return prev is not None and known[prev].policy.recovery.met_by(item.endorsers)
+
+
+def _has_room(there: list[tuple[int, bool]], more: int, backed: bool, limit: int) -> bool:
+    """Whether ``more`` fits its class, of ``limit``, and both classes together, given (amount, class) of each."""
+    of_class = sum(amount for amount, its in there if its == backed)
+    return of_class + more <= limit and sum(amount for amount, _ in there) + more <= 2 * limit
 
 
 def _id(policy: Policy | None) -> Cid | None:

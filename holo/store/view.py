@@ -128,14 +128,12 @@ class View:
     def policy_at(self, ns: str, seq: int | None = None) -> Policy:
         """The policy in effect, or the one of the chain in effect with that seq. Raises ``not-found``."""
         row = self.namespace(ns)
-        policy = self.policy(row.policy)
         if seq is None:
-            return policy
-        while policy.seq > seq and policy.prev is not None:
-            policy = self.policy(policy.prev)
-        if policy.seq != seq:
-            raise Missing("not-found", f"{ns} has no policy {seq} in effect", subject=ns)
-        return policy
+            return self.policy(row.policy)
+        for cid, known in self.records.policy_rows(ns):
+            if known.seq == seq and known.in_effect:
+                return self.policy(cid)
+        raise Missing("not-found", f"{ns} has no policy {seq} in effect", subject=ns)
 
     def policy_envelopes(self, policy: Policy) -> list[bytes]:
         """A policy's record."""
