@@ -135,6 +135,13 @@ class View:
                 return self.policy(cid)
         raise Missing("not-found", f"{ns} has no policy {seq} in effect", subject=ns)
 
+    def known_policy(self, ns: str, policy: Cid) -> Policy:
+        """A policy of this namespace, in effect or not. Raises ``genesis-unknown`` or ``not-found``."""
+        self.namespace(ns)
+        if self.records.policy_row(ns, policy) is None:
+            raise Missing("not-found", f"{ns} has no policy {policy!s}", subject=str(policy))
+        return self.policy(policy)
+
     def policy_envelopes(self, policy: Policy) -> list[bytes]:
         """A policy's record."""
         return Record(policy.statement, self.records.endorsements(policy.id)).envelopes()
