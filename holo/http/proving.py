@@ -13,6 +13,7 @@ from holo.core.head import Head, sign
 from holo.core.keys import Kid
 from holo.core.receipt import Logged, make_resolve_receipt
 from holo.http.edge import Edge
+from holo.store.bindings import boxed
 from holo.store.view import View
 
 
@@ -44,11 +45,11 @@ class Proofs:
         """All known signatures of a statement, pending ones included."""
         found = self._view.records.endorsements(statement)
         try:
-            name = self._view.binding(statement).name
+            binding = self._view.binding(statement)
         except Rejected:
             return found  # a policy: it has no mailbox
-        boxes = self._view.records.boxes(name.namespace, name.path)
-        return {box.kid: box.signature for box in boxes if box.id == statement} | found
+        policy = self._view.policy(binding.policy)
+        return boxed(self._view.records, policy, binding.name.path, binding.rev, statement) | found
 
     def head(self, cid: Cid) -> bytes:
         """The envelope of the newest head."""

@@ -17,7 +17,9 @@ from holo.core.binding import Binding, Partial, Standing, settle, standing
 from holo.core.cid import Cid
 from holo.core.envelope import Record
 from holo.core.errors import Rejected
+from holo.core.keys import Kid
 from holo.core.limits import PENDING_PER_SIGNER
+from holo.core.policy import Policy
 from holo.core.state import Cited, shown_pending
 from holo.store.layout import Boxed, NamespaceRow, Past
 from holo.store.policies import PolicyCache
@@ -81,11 +83,10 @@ def admit_partial(
     """
     ns, path = row.ns, binding.name.path
     policy = cache.get(records, binding.policy)
-    boxes = list(records.boxes(ns, path))
     new = kept = False
     for at in positions:
         kid = policy.signers[at].key
-        mine = {item.id: item for item in boxes if item.kid == kid and item.policy == binding.policy}
+        mine = {item.id: item for item in records.box(ns, path, binding.policy, kid)}
         if binding.id in mine:
             kept = True
             continue
@@ -97,9 +98,7 @@ def admit_partial(
         records.put_box(ns, path, item)
         for evicted in mine.keys() - keep:
             records.delete_box(ns, path, mine[evicted])
-            boxes.remove(mine[evicted])
-            _drop_payload(records, ns, path, mine[evicted], boxes)
-        boxes.append(item)
+            _drop_payload(records, policy, path, mine[evicted])
     if not kept:
         raise Rejected(
             "pending-full", f"{PENDING_PER_SIGNER} with a higher rev or a smaller id", subject=str(binding.name)
@@ -119,6 +118,12 @@ def resettle(records: RecordsWriter, cache: PolicyCache, row: NamespaceRow) -> N
         records.mark_dirty(row.ns, path)
 
 
+def boxed(records: RecordsReader, policy: Policy, path: str, rev: int, statement: Cid) -> dict[Kid, bytes]:
+    """kid → signature of the signers in whose mailboxes a partial statement is that cites ``policy``."""
+    kids = (signer.key for signer in policy.signers)
+    return records.boxed(policy.ns, path, policy.id, rev, statement, kids)
+
+
 def pending(
     records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
 ) -> list[tuple[Cid, int, dict[int, bytes]]]:
@@ -131,10 +136,16 @@ def pending(
     current = records.current(row.ns, path)
     floor = current[0].rev if current else 0
     found: dict[Cid, tuple[int, dict[int, bytes]]] = {}
+    cited: dict[Cid, Policy | None] = {}
     for item in records.boxes(row.ns, path):
-        if item.rev <= floor or not _may_count(records, row, item.policy):
+        if item.rev <= floor:
             continue
-        position = cache.get(records, item.policy).position_of(item.kid)
+        if item.policy not in cited:
+            cited[item.policy] = cache.get(records, item.policy) if _may_count(records, row, item.policy) else None
+        policy = cited[item.policy]
+        if policy is None:
+            continue
+        position = policy.position_of(item.kid)
         assert position is not None, "only listed signers have a mailbox"
         found.setdefault(item.id, (item.rev, {}))[1][position] = item.signature
     ordered = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
@@ -203,8 +214,7 @@ def _partial(box: Boxed) -> Partial:
     return Partial(box.id, box.rev)
 
 
-def _drop_payload(records: RecordsWriter, ns: str, path: str, gone: Boxed, boxes: list[Boxed]) -> None:
+def _drop_payload(records: RecordsWriter, policy: Policy, path: str, gone: Boxed) -> None:
     """Forget the payload of an evicted statement that no other mailbox holds and that never became complete."""
-    if any(box.id == gone.id for box in boxes) or records.past(ns, path, gone.rev, gone.id):
-        return
-    records.delete_payload(gone.id)
+    if not records.past(policy.ns, path, gone.rev, gone.id) and not boxed(records, policy, path, gone.rev, gone.id):
+        records.delete_payload(gone.id)

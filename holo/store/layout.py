@@ -120,9 +120,14 @@ def seq_key(log: int, seq: int) -> bytes:
     return log.to_bytes(4, "big") + seq.to_bytes(8, "big")
 
 
+def box_prefix(ns: str, path: str, policy: Cid, kid: Kid) -> bytes:
+    """What the keys of one mailbox begin with."""
+    return name_key(ns, path) + b"\0" + policy.digest + kid[2:]
+
+
 def box_key(ns: str, path: str, item: Boxed) -> bytes:
     """The key of a partial endorsement."""
-    return name_key(ns, path) + b"\0" + item.policy.digest + item.kid[2:] + descending(item.rev) + item.id
+    return box_prefix(ns, path, item.policy, item.kid) + descending(item.rev) + item.id
 
 
 def decode_box(key: bytes, signature: bytes) -> Boxed:

@@ -6,7 +6,7 @@ state depends only on the set of records already admitted, never on the clock, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
@@ -129,12 +129,14 @@ class Ledger:
         known = records.past(row.ns, binding.name.path, binding.rev, binding.id)
         if not known and submission.compare_and_swap:
             self._compare(records, row, binding)
-        if not complete:
-            new = not known and bindings.admit_partial(records, self.cache, row, binding, positions, record)
+        if not complete and not known:
+            new = bindings.admit_partial(records, self.cache, row, binding, positions, record)
             self._note_waiting(records, row, binding)
-            have = self._have(records, row, binding) if not known else len(positions)
+            have = len(self._boxed(records, binding))
             return self._binding_outcome(records, journal, row, binding, new, "pending", have, need, ())
-        change = bindings.admit_complete(records, self.cache, row, binding, positions, record)
+        # A partial record of what is complete already adds nothing, and is told how the statement stands.
+        added = positions if complete else ()
+        change = bindings.admit_complete(records, self.cache, row, binding, added, record)
         if change.counts == "waiting":
             self._note_waiting(records, row, binding)
         if change.new and row.held is not None and self._seal_may_be_whole(records, row.ns, binding.id):
@@ -142,7 +144,8 @@ class Ledger:
         after = records.current(row.ns, binding.name.path)
         state: BindingState = change.counts or _state_in(after, binding.id)
         displaced = tuple(item.id for item in change.before if item.id not in {now.id for now in after})
-        return self._binding_outcome(records, journal, row, binding, change.new, state, len(positions), need, displaced)
+        have = len(positions) if complete else len(records.endorsements(binding.id))
+        return self._binding_outcome(records, journal, row, binding, change.new, state, have, need, displaced)
 
     def _hosted(self, records: RecordsWriter, binding: Binding) -> NamespaceRow:
         row = records.namespace(binding.name.namespace)
@@ -171,10 +174,6 @@ class Ledger:
         policy_row = records.policy_row(row.ns, binding.policy)
         if policy_row is not None and policy_row.in_effect and policy_row.seq < row.sealing_seq:
             raise Rejected("binding-sealed-out", f"sealed by {row.sealing!s}", subject=str(binding.name))
-
-    def _have(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> int:
-        """How many endorsements of a partial statement its mailboxes hold."""
-        return sum(box.id == binding.id for box in records.boxes(row.ns, binding.name.path))
 
     def _note_waiting(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> None:
         policy_row = records.policy_row(row.ns, binding.policy)
@@ -208,11 +207,12 @@ class Ledger:
         return Outcome(binding.id, row.ns, binding.name.path, new, state, have, need, log, receipt, displaced)
 
     def _endorsers(self, records: RecordsWriter, binding: Binding) -> list[Kid]:
-        kids = list(records.endorsements(binding.id))
-        if kids:
-            return kids
-        boxes = records.boxes(binding.name.namespace, binding.name.path)
-        return [box.kid for box in boxes if box.id == binding.id]
+        return list(records.endorsements(binding.id)) or sorted(self._boxed(records, binding))
+
+    def _boxed(self, records: RecordsWriter, binding: Binding) -> Collection[Kid]:
+        """The kids in whose mailboxes a partial statement is."""
+        policy = self.cache.get(records, binding.policy)
+        return bindings.boxed(records, policy, binding.name.path, binding.rev, binding.id)
 
     # --- policies
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import cbor2
@@ -18,6 +18,7 @@ from holo.store.layout import (
     Past,
     PolicyRow,
     ascending,
+    box_prefix,
     decode_box,
     decode_namespace,
     decode_standings,
@@ -114,6 +115,21 @@ class RecordsReader:
         prefix = name_key(ns, path) + b"\0"
         for key, value in self._r.range("boxes", prefix, after_prefix(prefix)):
             yield decode_box(key[len(prefix) :], value)
+
+    def box(self, ns: str, path: str, policy: Cid, kid: Kid) -> list[Boxed]:
+        """What one signer's mailbox for a name and cited policy holds, in its order."""
+        prefix = box_prefix(ns, path, policy, kid)
+        skip = len(name_key(ns, path)) + 1
+        return [decode_box(key[skip:], value) for key, value in self._r.range("boxes", prefix, after_prefix(prefix))]
+
+    def boxed(self, ns: str, path: str, policy: Cid, rev: int, statement: Cid, kids: Iterable[Kid]) -> dict[Kid, bytes]:
+        """kid → signature of those of ``kids`` in whose mailboxes a partial statement is."""
+        found = {}
+        for kid in kids:
+            signature = self._r.get("boxes", box_prefix(ns, path, policy, kid) + descending(rev) + statement)
+            if signature is not None:
+                found[kid] = bytes(signature)
+        return found
 
     def paths(self, ns: str) -> Iterator[str]:
         """Every path with a complete or partial statement, each once, in order."""

@@ -11,7 +11,7 @@ from holo.core.keys import SigningKey
 from holo.core.limits import PENDING_PER_SIGNER
 from holo.core.tree_node import Branch, Leaf, Value, encode_node
 from holo.store.store import Store
-from tests.store.people import ALICE, NODE, ROOT, binding, commit, policy, submit
+from tests.store.people import ALICE, BOB, NODE, ROOT, admitted, binding, commit, policy, submit
 
 LETTERS = range(ord("a"), ord("z") + 1)
 
@@ -68,3 +68,31 @@ def test_more_pending_statements_than_a_tree_value_holds_do_not_stop_heads(store
     (result,) = commit(store, done)
     assert getattr(result, "state", result) == "current"
     store.make_head()
+
+
+def test_half_a_record_of_a_complete_statement_is_not_called_pending(store: Store) -> None:
+    genesis = policy(ALICE, BOB, two_for=["*"])
+    statement = binding(genesis, "app", 1, b"x")
+    _, whole = admitted(store, submit(genesis, ROOT), submit(statement, ALICE, BOB))
+    (half,) = admitted(store, submit(statement, ALICE))
+    assert (half.new, half.state, half.have, half.need) == (False, "current", 2, 2)
+    assert half.receipt == whole.receipt, "nothing new, so no further receipt"
+    with store.view() as view:
+        assert view.log.size == 2
+
+
+def test_what_leaves_one_mailbox_is_kept_for_another(store: Store) -> None:
+    genesis = policy(ALICE, BOB, SigningKey(bytes([9]) * 32), two_for=["*"])
+
+    admitted(store, submit(genesis, ROOT))
+    shared = binding(genesis, "app", 1, b"shared")
+    admitted(store, submit(shared, ALICE), submit(shared, BOB))
+    higher = [binding(genesis, "app", rev, b"x") for rev in range(2, PENDING_PER_SIGNER + 2)]
+    admitted(store, *(submit(item, ALICE) for item in higher))
+    with store.view() as view:
+        assert view.records.payload(shared.id) is not None, "it is in Bob's mailbox still"
+        rows = view.records.box("acme", "app/stable", genesis.id, BOB.kid)
+        assert [row.id for row in rows] == [shared.id]
+    admitted(store, *(submit(item, BOB) for item in higher))
+    with store.view() as view:
+        assert view.records.payload(shared.id) is None, "nobody has it any more"
