@@ -349,8 +349,9 @@ TestHistory.settings = settings(max_examples=30, stateful_step_count=12)
 def test_get_answers_as_a_dict_does(chosen: set[bytes], others: set[bytes]) -> None:
     contents = contents_of(chosen)
     shelf, root = shelf_of(contents.items())
-    beside = {key + b"\0" for key in chosen} | {key[:-1] for key in chosen} | {key + bytes(400) for key in others}
-    for key in chosen | others | beside:
+    some = set(sorted(chosen)[::4])
+    beside = {key + b"\0" for key in some} | {key[:-1] for key in some} | {key + bytes(400) for key in others}
+    for key in some | others | beside:
         assert tree.get(shelf.read, root, key) == contents.get(key)
 
 
