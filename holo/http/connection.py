@@ -45,7 +45,10 @@ class Timeouts:
 
 
 class Connection:
-    """Serves one accepted stream until it ends. ``idle_since`` is the trio time since which no request is under way."""
+    """Serves one accepted stream until it ends.
+
+    ``idle_since`` is the trio time since which no request is under way, ``leaving`` says that it was told to end.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Connection:
         self._dead = False
         self._protocols: Protocols
         self.idle_since: float | None = trio.current_time()
+        self.leaving = False
 
     async def run(self) -> None:
         """Serve. Whatever goes wrong ends here."""
@@ -88,6 +92,7 @@ class Connection:
 
     def stop(self) -> None:
         """End as soon as no request is under way: now, or after the answer (the context is marked as terminated)."""
+        self.leaving = True
         if self.idle_since is not None:
             self._set_read_deadline(-inf)
 

@@ -125,7 +125,7 @@ class Server:
 
     def _make_room(self) -> bool:
         """Have the connection that has been idle longest end, so that silent clients do not keep out busy ones."""
-        idle = [item for item in self._connections if item.idle_since is not None]
+        idle = [item for item in self._connections if item.idle_since is not None and not item.leaving]
         if not idle:
             _log.warning("connection refused", open=len(self._connections))
             return False

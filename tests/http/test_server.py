@@ -429,6 +429,23 @@ class TestCrowds:
             for stream in streams:
                 await stream.aclose()
 
+    async def test_a_crowd_at_once_gets_no_more_than_the_bound(self) -> None:
+        http = Http(listen="127.0.0.1:0", max_connections=4, header_timeout_ms=60_000)
+        async with serving(http) as (server, _):
+            streams = []
+            async with trio.open_nursery() as nursery:
+
+                async def come() -> None:
+                    streams.append(await connect(server))
+
+                for _ in range(60):
+                    nursery.start_soon(come)
+            with trio.fail_after(5):
+                await until(lambda: server.connections <= 4)
+            await still_serves(server)
+            for stream in streams:
+                await stream.aclose()
+
     async def test_busy_connections_are_not_pushed_out(self) -> None:
         http = Http(listen="127.0.0.1:0", max_connections=2)
         async with serving(http) as (server, toy):

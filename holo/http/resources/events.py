@@ -27,6 +27,8 @@ async def get_events(edge: Edge, call: Call) -> Answer:
 
 
 async def _counted(edge: Edge, stream: EventStream) -> AsyncIterator[bytes]:
+    if edge.event_streams >= limits.EVENT_STREAMS:
+        return  # others that asked at the same time began first
     edge.event_streams += 1
     try:
         async for chunk in stream:
