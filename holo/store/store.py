@@ -4,12 +4,13 @@ Owns the records environment, the node's key and the writer's caches. :meth:`Sto
 transaction for a whole batch, on the disk before it returns. :meth:`Store.view` is the way out: a snapshot.
 
 A store that was put back from a backup must not continue its log, or the node would sign two truths under one seq. So
-the store remembers the file it lives in, and a witness beside it remembers the last head; where either disagrees, a new
-log is opened, visibly, that names the one it follows.
+the store remembers the file it lives in, and a witness beside it remembers how far it got; where either disagrees, a
+new log is opened, visibly, that names the one it follows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -144,21 +145,19 @@ class Store:
             for denial in denials:
                 receipt = self._ledger.deny(journal, denial.action, denial.subject, denial.error, denial.requester)
                 denial.error.denial = (str(receipt.id), receipt.envelope)
-            journal.close()
 
     def make_head(self) -> Head:
         """Bring the catalog up to date and sign a head over it, durably."""
         with self._writing() as (records, journal):
             statement, envelope = snapshot.make_head(records, self._ledger.cache, journal, keep_heads=self._keep_heads)
-            journal.close()
-            state = journal.state
-        self._write_witness(state)
         return Head(statement, envelope)
 
     def open_new_log(self) -> None:
         """Begin a new log, as after a restore: for a node that was told of a later head of its own."""
-        with self._writing() as (records, _):
-            journals.open_log(records, self.key, os.urandom(16))
+        with self._write_lock:
+            with self._env.write() as writer:
+                state = journals.open_log(RecordsWriter(writer), self.key, os.urandom(16))
+            self._write_witness(state)
 
     # --- inside
 
@@ -166,9 +165,7 @@ class Store:
         if not requests:
             return []
         with self._writing() as (records, journal):
-            results = [self._apply(records, journal, request) for request in requests]
-            journal.close()
-        return results
+            return [self._apply(records, journal, request) for request in requests]
 
     def _commit_atomic(self, request: Request) -> list[Result]:
         results: list[Result] = []
@@ -176,7 +173,6 @@ class Store:
             with self._writing() as (records, journal):
                 for submission in request.submissions:
                     results.append(self._ledger.admit(records, journal, submission))
-                journal.close()
         except Rejected as error:
             at = len(results)
             others = Rejected("atomic-failed", f"record {at} was refused: {error.code}")
@@ -199,10 +195,13 @@ class Store:
             try:
                 with self._env.write() as writer:
                     records = RecordsWriter(writer)
-                    yield records, Journal(records, self.key, self._clock_ms())
+                    journal = Journal(records, self.key, self._clock_ms())
+                    yield records, journal
+                    journal.close()
             except BaseException:
                 self._ledger = Ledger(self._hosting)
                 raise
+            self._write_witness(journal.state)
 
     def _check_schema(self) -> None:
         with self._env.read() as reader:
@@ -238,18 +237,20 @@ class Store:
         return (self._path / "data.mdb").stat().st_ino
 
     def _witness_is_ahead(self, records: RecordsReader, state: LogState) -> bool:
-        """Whether the witness saw a head of this log that the store does not know, or of a log it does not know."""
+        """Whether the witness saw more of this log than the store knows, or a log that the store does not know."""
         try:
             witness = json.loads((self._path / _WITNESS).read_text())
-            log, head_seq = Cid.parse(witness["log"]), int(witness["head_seq"])
+            log, size, head_seq = Cid.parse(witness["log"]), int(witness["size"]), int(witness["head_seq"])
         except (OSError, ValueError, KeyError, TypeError, HoloError):
             return False  # no witness says nothing; the file's own identity was compared already
-        return records.payload(log) is None or (log == state.id and head_seq > state.head_seq)
+        return records.payload(log) is None or (log == state.id and (size > state.size or head_seq > state.head_seq))
 
     def _write_witness(self, state: LogState) -> None:
+        """Leave beside the store how far it got. Only hindsight depends on it: it is not synced, and may fail."""
         draft = self._path / f".{_WITNESS}"
-        draft.write_text(json.dumps({"log": str(state.id), "head_seq": state.head_seq}))
-        draft.replace(self._path / _WITNESS)
+        with contextlib.suppress(OSError):
+            draft.write_text(json.dumps({"log": str(state.id), "size": state.size, "head_seq": state.head_seq}))
+            draft.replace(self._path / _WITNESS)
 
 
 def denials_of(request: Request, results: Sequence[Result]) -> list[Denial]:

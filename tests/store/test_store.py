@@ -12,6 +12,7 @@ import pytest
 from holo.core import tree
 from holo.core.decision import Query
 from holo.core.errors import Conflict, HoloError, Missing, StoreFailed
+from holo.core.head import open_log_genesis
 from holo.core.names import Name
 from holo.core.receipt import BindingReceipt, open_receipt
 from holo.store.environment import Environment
@@ -139,7 +140,8 @@ def test_a_store_put_back_from_a_backup_opens_a_new_log(tmp_path: Path) -> None:
         assert faults(store) == []
 
 
-def test_a_store_whose_witness_saw_a_later_head_opens_a_new_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["head", "receipt"])
+def test_a_store_whose_witness_saw_more_opens_a_new_log(tmp_path: Path, more: str) -> None:
     """The data file overwritten in place keeps its identity; the witness beside it still knows better."""
     home, backup = tmp_path / "records", tmp_path / "old.mdb"
     with closing(open_store(home)) as store:
@@ -147,9 +149,34 @@ def test_a_store_whose_witness_saw_a_later_head_opens_a_new_log(tmp_path: Path) 
         store.make_head()
     backup.write_bytes((home / "data.mdb").read_bytes())
     with closing(open_store(home)) as store:
-        store.make_head()
+        if more == "head":
+            store.make_head()
+        else:
+            admitted(store, submit(binding(GENESIS, "app", 1, b"one"), ALICE, BOB))
     (home / "data.mdb").write_bytes(backup.read_bytes())
     with closing(open_store(home)) as store, store.view() as view:
+        assert view.log.number == 1
+
+
+def test_a_witness_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path / "records")) as store:
+        (tmp_path / "records" / ".witness.json").mkdir()
+        admitted(store, submit(GENESIS, ROOT))
+        store.make_head()
+
+
+def test_a_node_told_of_a_later_head_of_its_own_opens_a_new_log(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path / "records")) as store:
+        admitted(store, submit(GENESIS, ROOT))
+        head = store.make_head()
+        store.open_new_log()
+        with store.view() as view:
+            genesis = open_log_genesis(view.records.log_genesis(1) or b"")
+        assert genesis.prev_head == head.statement.id
+        admitted(store, submit(binding(GENESIS, "app", 1, b"one"), ALICE, BOB))
+        store.make_head()
+        assert faults(store) == []
+    with closing(open_store(tmp_path / "records")) as store, store.view() as view:
         assert view.log.number == 1
 
 
