@@ -38,6 +38,8 @@ class Snapshot:
         self._records = records
         self._cache = cache
         self._number = head_number
+        self._added: set[Cid] = set()
+        self._removed: set[Cid] = set()
 
     def build(self, before: Cid | None) -> Cid:
         """The catalog of the records as they are, from the last head's catalog ``before``; clears the dirty marks."""
@@ -54,7 +56,11 @@ class Snapshot:
             assert row is not None
             entries[ns.encode()] = state_value(self._namespace(row, paths))
         catalog = Catalog(namespaces=self._update(old.namespaces, entries), evidence=old.evidence)
-        return self._replace_object(before, catalog.as_statement())
+        after = self._replace_object(before, catalog.as_statement())
+        # Only now: what left one tree may have entered another, as a mailbox's last words enter the bindings.
+        for cid in self._removed - self._added - {tree.EMPTY}:  # every empty tree shares one node, always kept
+            self._records.bury_node(cid, self._number)
+        return after
 
     def _namespace(self, row: NamespaceRow, paths: list[str]) -> Cid:
         """Bring one namespace's trees and state up to date; returns the state's CID."""
@@ -89,21 +95,20 @@ class Snapshot:
             return root
         change = tree.update(self._records.node, root, changes)
         for cid, data in change.added.items():
-            self._records.put_node(cid, data)
-        for cid in change.removed:
-            self._bury(cid)
+            self._put(cid, data)
+        self._removed |= change.removed
         return change.root
 
     def _replace_object(self, before: Cid | None, after: Statement) -> Cid:
         if after.id != before:
-            self._records.put_node(after.id, after.bytes)
+            self._put(after.id, after.bytes)
             if before is not None:
-                self._bury(before)
+                self._removed.add(before)
         return after.id
 
-    def _bury(self, cid: Cid) -> None:
-        if cid != tree.EMPTY:  # shared by every empty tree there is, and always kept
-            self._records.bury_node(cid, self._number)
+    def _put(self, cid: Cid, data: bytes) -> None:
+        self._records.put_node(cid, data)
+        self._added.add(cid)
 
 
 def binding_value(records: RecordsReader, row: NamespaceRow, path: str) -> tree.Value | None:

@@ -116,6 +116,20 @@ def test_a_catalog_that_comes_back_is_not_collected(tmp_path: Path) -> None:
         assert faults(store) == []
 
 
+def test_a_node_that_moves_from_one_tree_to_another_is_not_collected(tmp_path: Path) -> None:
+    """Two partial records make the same tree node under pending that the complete one makes under bindings."""
+    with closing(open_store(tmp_path / "records", keep_heads=1)) as store:
+        admitted(store, submit(GENESIS, ROOT))
+        first = binding(GENESIS, "app", 1, b"one")
+        admitted(store, submit(first, ALICE))
+        admitted(store, submit(first, BOB))
+        store.make_head()
+        admitted(store, submit(first, ALICE, BOB))
+        for _ in range(4):
+            store.make_head()
+        assert faults(store) == []
+
+
 def test_a_store_put_back_from_a_backup_opens_a_new_log(tmp_path: Path) -> None:
     home, backup = tmp_path / "records", tmp_path / "backup"
     with closing(open_store(home)) as store:
