@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from holo.cli import kinds, policy_edit
 from holo.cli.group import Noun
 from holo.cli.invocation import Invocation, fields
 from holo.cli.ns_change import policy, revoke
-from holo.cli.policy_signing import report, send_policy, unlock_keys
+from holo.cli.ns_endorse import endorse
+from holo.cli.policy_signing import (
+    endorsed,
+    report,
+    require_complete,
+    send_policy,
+    sign_only_option,
+    unlock_keys,
+    write_proposal,
+)
 from holo.cli.session import open_client
 from holo.cli.signing import read_policy
 from holo.core import names
 from holo.core.cid import Cid
 from holo.core.draft import draft_policy
-from holo.core.policy import Signer, check_genesis
+from holo.core.policy import Signer
 from holo.store.keyring import RECOVERY, SIGNING, Keyring, StoredKey, new_key
 from holo.store.trust import pin_namespace
 
@@ -26,6 +37,7 @@ def ns() -> None:
 
 ns.add_command(policy)
 ns.add_command(revoke)
+ns.add_command(endorse)
 
 
 @ns.command()
@@ -39,6 +51,8 @@ ns.add_command(revoke)
 @click.option(
     "--recovery", multiple=True, metavar="KEY", help="Decides where roots were stolen. Made if none is named."
 )
+@click.option("--recovery-threshold", type=click.IntRange(1), help="How many recovery keys must agree (1).")
+@sign_only_option
 @click.option("--dry-run", is_flag=True, help="Say what would be signed; make and send nothing.")
 @click.pass_obj
 def new(
@@ -49,6 +63,8 @@ def new(
     signers: tuple[str, ...],
     require: tuple[str, ...],
     recovery: tuple[str, ...],
+    recovery_threshold: int | None,
+    sign_only: Path | None,
     dry_run: bool,
 ) -> None:
     """Make a namespace: sign its genesis and send it."""
@@ -56,7 +72,7 @@ def new(
     keyring = Keyring(invocation.home)
     root_set = policy_edit.parse_key_set(keyring, roots or [_own_root(keyring).did], threshold, None)
     kept = None if recovery else _recovery_key(keyring, namespace, dry_run=dry_run)
-    recovery_set = policy_edit.parse_key_set(keyring, recovery or [kept.did if kept else ""], None, None)
+    recovery_set = policy_edit.parse_key_set(keyring, recovery or [kept.did if kept else ""], recovery_threshold, None)
     entries = [policy_edit.parse_signer(keyring, text) for text in signers]
     genesis = draft_policy(
         namespace,
@@ -69,15 +85,20 @@ def new(
         lines = policy_edit.describe(genesis, policy_edit.owner_of(keyring))
         invocation.show(policy_edit.view(genesis), [*lines, "dry run: nothing was signed or sent"])
         return
-    signing = unlock_keys(keyring, root_set.keys)
-    check_genesis(genesis, signing)
-    with open_client(invocation, writes=True) as client:
-        posted = send_policy(client, genesis, signing)
-    pin_namespace(invocation.home, namespace, genesis.id)
+    proposal = endorsed(genesis, None, unlock_keys(keyring, root_set.keys))
+    posted = None
+    if sign_only is None:
+        require_complete(invocation, proposal)
+        with open_client(invocation, writes=True) as client:
+            posted, _ = send_policy(client, proposal)
+        pin_namespace(invocation.home, namespace, genesis.id)
     if kept is not None:
         invocation.warn(f"recovery key: {kept.path}")
         invocation.warn("it belongs offline: copy it away (holo keys export --private), then `holo keys rm` it here")
-    report(invocation, posted, kept)
+    if posted is not None:
+        report(invocation, posted, kept)
+    elif sign_only is not None:
+        write_proposal(invocation, sign_only, proposal, kept)
 
 
 @ns.command()

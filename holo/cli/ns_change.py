@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +12,15 @@ import click
 from holo.cli import kinds, policy_edit, sealing
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation
-from holo.cli.policy_signing import report, send_policy, unlock_keys
+from holo.cli.policy_signing import (
+    endorsed,
+    report,
+    require_complete,
+    send_policy,
+    sign_only_option,
+    unlock_keys,
+    write_proposal,
+)
 from holo.cli.session import open_client
 from holo.cli.signing import read_policy
 from holo.client import Client
@@ -21,6 +31,7 @@ from holo.core.errors import Rejected
 from holo.core.keys import Kid
 from holo.core.names import Name
 from holo.core.policy import KeySet, Policy, check_child
+from holo.core.proposal import Proposal, carried_nodes
 from holo.store.keyring import Keyring
 
 
@@ -32,6 +43,8 @@ from holo.store.keyring import Keyring
 @click.option("--add-signer", "added", multiple=True, metavar="SPEC", help=policy_edit.SIGNER_HELP)
 @click.option("--require", multiple=True, metavar="TAGS=N", help="These thresholds instead of the present ones.")
 @click.option("--recovery", multiple=True, metavar="KEY", help="These recovery keys instead of the present ones.")
+@click.option("--recovery-threshold", type=click.IntRange(1), help="How many recovery keys must agree.")
+@sign_only_option
 @click.option("--dry-run", is_flag=True, help="Show the change; sign and send nothing.")
 @click.pass_obj
 def policy(
@@ -43,6 +56,8 @@ def policy(
     added: tuple[str, ...],
     require: tuple[str, ...],
     recovery: tuple[str, ...],
+    recovery_threshold: int | None,
+    sign_only: Path | None,
     dry_run: bool,
 ) -> None:
     """Change the policy. What only adds signers needs no seal; anything else seals what is current."""
@@ -54,18 +69,19 @@ def policy(
         entries += [policy_edit.parse_signer(keyring, text) for text in added]
         changed: dict[str, Any] = {
             "roots": policy_edit.parse_key_set(keyring, roots, threshold, parent.roots),
-            "recovery": policy_edit.parse_key_set(keyring, recovery, None, parent.recovery),
+            "recovery": policy_edit.parse_key_set(keyring, recovery, recovery_threshold, parent.recovery),
             "signers": entries,
             "thresholds": [policy_edit.parse_threshold(text) for text in require] or parent.thresholds,
         }
         child = draft_policy(namespace, parent=parent, **changed)
-        selection = None
-        nodes: list[bytes] = []
+        sealed = None
         if _needs_seal(parent, child):
+            since = client.node().log_size
             selection = sealing.read_current(client, namespace)
-            seal, nodes = sealing.build_seal(selection, _policies(invocation, client, parent))
-            child = draft_policy(namespace, parent=parent, seal=seal, **changed)
-        _change(invocation, client, keyring, parent, child, selection, nodes, dry_run=dry_run)
+            seal = sealing.build_seal(selection, _policies(invocation, client, parent))
+            child = draft_policy(namespace, parent=parent, seal=seal.root, **changed)
+            sealed = _Sealed(selection, seal, since)
+        _change(invocation, client, keyring, parent, child, sealed, sign_only=sign_only, dry_run=dry_run)
 
 
 @click.command(cls=Verb)
@@ -74,6 +90,7 @@ def policy(
 @click.option("--drop", "dropped", type=kinds.name, multiple=True, metavar="NAME", help="Do not keep this name.")
 @click.option("--restore", "restored", multiple=True, metavar="NAME=REV", help="Keep this revision of a name instead.")
 @click.option("--root", "roots", multiple=True, metavar="KEY", help="These roots instead, where KEY was the only one.")
+@sign_only_option
 @click.option("--dry-run", is_flag=True, help="Show what would be kept and dropped; sign and send nothing.")
 @click.pass_obj
 def revoke(
@@ -83,6 +100,7 @@ def revoke(
     dropped: tuple[Name, ...],
     restored: tuple[str, ...],
     roots: tuple[str, ...],
+    sign_only: Path | None,
     dry_run: bool,
 ) -> None:
     """Let KEY sign no longer, and seal what shall survive of what it signed."""
@@ -97,23 +115,35 @@ def revoke(
         signers = [signer for signer in parent.signers if signer.key != kid]
         if len(signers) == len(parent.signers) and root_set == parent.roots:
             raise Rejected("request-invalid", f"{keys.did_of(kid)} is neither a signer nor a root", subject=namespace)
+        since = client.node().log_size
         selection = sealing.read_current(client, namespace)
         for name in dropped:
             sealing.drop(selection, _in_namespace(name, namespace))
         for text in restored:
             name, rev = _parse_restore(text)
             sealing.restore(selection, client, _in_namespace(name, namespace), rev)
-        seal, nodes = sealing.build_seal(selection, _policies(invocation, client, parent))
+        seal = sealing.build_seal(selection, _policies(invocation, client, parent))
         child = draft_policy(
             namespace,
             parent=parent,
-            seal=seal,
+            seal=seal.root,
             roots=root_set,
             recovery=_without(parent.recovery, kid),
             signers=signers,
             thresholds=parent.thresholds,
         )
-        _change(invocation, client, keyring, parent, child, selection, nodes, revoked=kid, dry_run=dry_run)
+        sealed = _Sealed(selection, seal, since, kid)
+        _change(invocation, client, keyring, parent, child, sealed, sign_only=sign_only, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What a change seals. ``since`` is where the node's log was before the names were read."""
+
+    selection: sealing.Selection
+    seal: sealing.Seal
+    since: int
+    revoked: Kid | None = None
 
 
 def _change(
@@ -122,34 +152,38 @@ def _change(
     keyring: Keyring,
     parent: Policy,
     child: Policy,
-    selection: sealing.Selection | None,
-    nodes: list[bytes],
+    sealed: _Sealed | None,
     *,
-    revoked: Kid | None = None,
+    sign_only: Path | None,
     dry_run: bool,
 ) -> None:
-    """Show a change of policy, ask, sign it with the keys here that it needs, and send it."""
-    local = policy_edit.owner_of(keyring)
-    lines = policy_edit.differences(parent, child, local)
-    if selection is not None:
-        lines += _seal_lines(selection, revoked)
-    result = {**policy_edit.view(child), "changes": policy_edit.differences(parent, child, local)}
-    if selection is not None:
-        result["kept"] = [str(name) for name in selection.kept]
-        result["dropped"] = [str(name) for name in selection.dropped]
-        result["restored"] = {str(name): rev for name, rev in selection.restored.items()}
+    """Show a change of policy, ask, sign it with the keys here that it needs, and send it or write it down."""
+    changes = policy_edit.differences(parent, child, policy_edit.owner_of(keyring))
+    lines, result = list(changes), {**policy_edit.view(child), "changes": changes}
+    if sealed is not None:
+        lines += _seal_lines(sealed.selection, sealed.revoked)
+        result["kept"] = [str(name) for name in sealed.selection.kept]
+        result["dropped"] = [str(name) for name in sealed.selection.dropped]
+        result["restored"] = {str(name): rev for name, rev in sealed.selection.restored.items()}
     if dry_run:
         invocation.show(result, [*lines, "dry run: nothing was signed or sent"])
         return
     for line in lines:
         invocation.say(line)
     invocation.confirm(f"Sign policy {child.seq} of {child.ns}?")
-    wanted = [*parent.roots.keys, *child.roots.keys]
-    if child.roots != parent.roots or child.recovery != parent.recovery:
-        wanted += parent.recovery.keys
-    signing = unlock_keys(keyring, wanted)
-    check_child(parent, child, signing)
-    report(invocation, send_policy(client, child, signing, nodes))
+    wanted = dict.fromkeys(key for need in Proposal(child, parent, {}).needs() for key in need.keys.keys)
+    proposal = endorsed(child, parent, unlock_keys(keyring, wanted))
+    if sign_only is not None:
+        nodes = carried_nodes(sealed.seal.nodes, sealed.seal.changed) if sealed else ()
+        write_proposal(invocation, sign_only, replace(proposal, nodes=nodes))
+        return
+    require_complete(invocation, proposal)
+    posted, receipt = send_policy(client, proposal, sealed.seal.changed if sealed else ())
+    lost = []
+    if sealed is not None:
+        kept = {binding.id for held in sealed.selection.kept.values() for binding, _ in held}
+        lost = sealing.sealed_out(client, child.ns, sealed.since, receipt.seq, kept)
+    report(invocation, posted, lost=lost)
 
 
 def _seal_lines(selection: sealing.Selection, revoked: Kid | None) -> list[str]:

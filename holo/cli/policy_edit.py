@@ -60,8 +60,8 @@ def describe(policy: Policy, local: dict[Kid, str]) -> list[str]:
         ("prev", policy.prev),
         ("seal", policy.seal),
     ]
-    pairs += [(f"root ({policy.roots.threshold} needed)", _known(kid, local)) for kid in policy.roots.keys]
-    pairs += [(f"recovery ({policy.recovery.threshold} needed)", _known(kid, local)) for kid in policy.recovery.keys]
+    pairs += [(f"root ({policy.roots.threshold} needed)", known(kid, local)) for kid in policy.roots.keys]
+    pairs += [(f"recovery ({policy.recovery.threshold} needed)", known(kid, local)) for kid in policy.recovery.keys]
     pairs += [("signer", _signer(signer, local)) for signer in policy.signers]
     pairs += [("needs", _threshold(item)) for item in policy.thresholds]
     return fields(pairs)
@@ -71,7 +71,7 @@ def differences(before: Policy, after: Policy, local: dict[Kid, str]) -> list[st
     """What ``after`` changes, one line each, ``+`` and ``-``."""
     lines: list[str] = []
     for what, old, new in (("root", before.roots, after.roots), ("recovery", before.recovery, after.recovery)):
-        lines += _marked(what, [_known(kid, local) for kid in old.keys], [_known(kid, local) for kid in new.keys])
+        lines += _marked(what, [known(kid, local) for kid in old.keys], [known(kid, local) for kid in new.keys])
         if old.threshold != new.threshold:
             lines.append(f"~ {what} keys needed: {old.threshold} -> {new.threshold}")
     lines += _marked(
@@ -112,14 +112,15 @@ def _marked(what: str, before: Iterable[str], after: Iterable[str]) -> list[str]
 
 
 def _signer(signer: Signer, local: dict[Kid, str]) -> str:
-    return f"{_known(signer.key, local)} for {','.join(signer.handles)}:{','.join(signer.tags)}"
+    return f"{known(signer.key, local)} for {','.join(signer.handles)}:{','.join(signer.tags)}"
 
 
 def _threshold(item: Threshold) -> str:
     return f"{item.count} signers for {','.join(item.tags)}"
 
 
-def _known(kid: Kid, local: dict[Kid, str]) -> str:
+def known(kid: Kid, local: dict[Kid, str]) -> str:
+    """A key, with its local name where it has one."""
     did = keys.did_of(kid)
     return f"{local[kid]} {did}" if kid in local else did
 

@@ -6,22 +6,27 @@ their endorsers in the policy each cites. Only the nodes that the node lacks are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from holo.cli.signing import open_item
 from holo.client import Client
 from holo.core import tree
 from holo.core.binding import Binding, judge
-from holo.core.cid import Cid
+from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import Record
 from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.names import Name
 from holo.core.policy import Policy
-from holo.core.state import Cited, cited_value
+from holo.core.receipt import open_binding_receipt
+from holo.core.state import Cited, cited_value, parse_current
+from holo.http.base64url import decode_base64url
 
 Held = tuple[Binding, Record]
+
+_COUNTED: Final = ("current", "forked", "held")
 
 
 @dataclass(slots=True)
@@ -63,11 +68,55 @@ def restore(selection: Selection, client: Client, name: Name, rev: int) -> None:
     selection.restored[name] = rev
 
 
-def build_seal(selection: Selection, policy_of: Callable[[Cid], Policy]) -> tuple[Cid, list[bytes]]:
-    """(root, nodes that differ from the current tree's) of the seal. Raises ``seal-invalid``."""
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A seal's tree: its root, all its nodes, and those of them that the tree of what is current lacks."""
+
+    root: Cid
+    nodes: Sequence[bytes]
+    changed: Sequence[bytes]
+
+
+def build_seal(selection: Selection, policy_of: Callable[[Cid], Policy]) -> Seal:
+    """The seal that keeps what is selected. Raises ``seal-invalid``."""
     before = tree.build(_items(selection.current, policy_of))
     after = tree.build(_items(selection.kept, policy_of))
-    return after.root, [data for cid, data in after.added.items() if cid not in before.added]
+    changed = [data for cid, data in after.added.items() if cid not in before.added]
+    return Seal(after.root, list(after.added.values()), changed)
+
+
+def sealed_statements(root: Cid, nodes: Sequence[bytes], fetch: tree.Read) -> dict[str, list[Cid]]:
+    """Path → statements of a seal's tree, from ``nodes`` and from ``fetch``. Raises what ``fetch`` raises."""
+    given = {Cid.of(DAG_CBOR, data): data for data in nodes}
+
+    def read(cid: Cid) -> bytes:
+        return given[cid] if cid in given else fetch(cid)
+
+    tree.check_tree(read, root)
+    found = tree.iterate(read, root)
+    return {key.decode(): [cited.statement for cited in parse_current(value)] for key, value in found}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedOut:
+    """A statement that was published while a seal was being made, and that the seal does not keep."""
+
+    name: Name
+    statement: Cid
+    cid: Cid | None
+    rev: int
+
+
+def sealed_out(client: Client, ns: str, since: int, until: int, kept: Container[Cid]) -> list[SealedOut]:
+    """What the node took in between two positions of its log, was current then, and is not among ``kept``."""
+    found: dict[Name, SealedOut] = {}
+    for item in client.receipts(type="binding-receipt", since=since):
+        if item.seq >= until:
+            break
+        receipt = open_binding_receipt(decode_base64url(item.receipt_cose, 1 << 20, at="receipt_cose"))
+        if receipt.name.namespace == ns and receipt.state in _COUNTED and receipt.subject not in kept:
+            found[receipt.name] = SealedOut(receipt.name, receipt.subject, receipt.cid, receipt.rev)
+    return [found[name] for name in sorted(found, key=str)]
 
 
 def _items(

@@ -70,15 +70,24 @@ def read_ground(invocation: Invocation, client: Client, name: Name, expected: Ci
 
 def read_policy(invocation: Invocation, client: Client, ns: str, seq: int | None = None) -> tuple[Policy, Cid]:
     """(policy, genesis) of a namespace as the node gives it. Raises ``genesis-foreign`` against a pin of this home."""
-    reply = client.policy(ns, seq)
-    policy, _ = open_policy([decode_base64url(text, 1 << 20, at="policy_cose") for text in reply.policy_cose])
+    policy, _, genesis = read_policy_record(invocation, client, ns, seq)
+    return policy, genesis
+
+
+def read_policy_record(
+    invocation: Invocation, client: Client, ns: str, seq: int | None = None, wanted: Cid | None = None
+) -> tuple[Policy, Record, Cid]:
+    """As :func:`read_policy`, with the record; ``wanted`` is the id of any policy the node knows, rivals included."""
+    reply = client.policy(ns, seq, wanted)
+    policy, record = open_policy([decode_base64url(text, 1 << 20, at="policy_cose") for text in reply.policy_cose])
     genesis = Cid.parse(reply.genesis)
     pinned = read_trust(invocation.home).namespaces.get(ns)
     if pinned is not None and pinned != genesis:
         raise Rejected("genesis-foreign", f"{ns} is pinned to {pinned} here; the node has {genesis}", subject=ns)
-    if str(policy.id) != reply.policy or policy.ns != ns or (policy.seq == 0 and policy.id != genesis):
+    named = str(policy.id) == reply.policy and wanted in (None, policy.id)
+    if not named or policy.ns != ns or (policy.seq == 0 and policy.id != genesis):
         raise HoloError("reply-invalid", f"the node's policy of {ns} is not the one it names", subject=ns)
-    return policy, genesis
+    return policy, record, genesis
 
 
 def open_item(item: Any, name: Name) -> tuple[Binding, Record]:

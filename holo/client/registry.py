@@ -69,9 +69,10 @@ class Client:
         """Every hosted namespace."""
         return self._pages("/v1/namespaces", types.NamespacesPage, {"prefix": prefix})
 
-    def policy(self, ns: str, seq: int | None = None) -> types.PolicyReply:
-        """The policy in effect, or that of a seq."""
-        return self._get(f"/v1/namespaces/{ns}/policy", types.PolicyReply, {"seq": seq})
+    def policy(self, ns: str, seq: int | None = None, policy: Cid | None = None) -> types.PolicyReply:
+        """The policy in effect, that of a seq, or any known one by its id."""
+        params = {"seq": seq, "policy": None if policy is None else str(policy)}
+        return self._get(f"/v1/namespaces/{ns}/policy", types.PolicyReply, params)
 
     def post_policy(
         self, ns: str | None, envelopes: Sequence[bytes], nodes: Sequence[bytes] = ()

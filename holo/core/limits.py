@@ -63,6 +63,8 @@ DENIAL_RULE_BYTES: Final = 256
 SEAL_MISSING: Final = 10_000
 CONFLICTS_PER_NAMESPACE: Final = 16
 NAMESPACES_HOSTED: Final = 100_000
+PROPOSAL_BYTES: Final = 5 * 1024 * 1024
+PROPOSAL_NODES_BYTES: Final = 4 * 1024 * 1024  # so that what a proposal carries fits into a request
 
 # consumer policies
 CONSUMER_CIDS: Final = 512

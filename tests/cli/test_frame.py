@@ -20,10 +20,11 @@ from tests.cli.runner import PROJECT, command, environment, holo, process, said
 
 VERBS = verbs_of(root, click.Context(root, obj=Invocation()))
 SPEC = (
-    "demo node status doctor explain completion config.show config.validate keys.new keys.list keys.show keys.export "
-    "keys.import keys.rm keys.default ns.new ns.show ns.policy ns.revoke ns.pin trust.add trust.list trust.rm "
-    "remote.add remote.list remote.rm publish cosign yank rollback resolve history why release.show verify "
-    "receipts.list receipts.show receipts.verify receipts.bundle-verify catalog.show catalog.diff catalog.prove put get"
+    "demo node status doctor explain completion config.show config.validate keys.new keys.list keys.show "
+    "keys.export keys.import keys.rm keys.default ns.new ns.show ns.policy ns.revoke ns.endorse ns.pin trust.add "
+    "trust.list trust.rm trust.policy remote.add remote.list remote.rm publish cosign yank rollback resolve history "
+    "why release.show verify receipts.list receipts.show receipts.verify receipts.bundle-verify catalog.show "
+    "catalog.diff catalog.prove put get"
 )
 
 
@@ -160,6 +161,12 @@ def test_completion_scripts_are_printed(shell: str) -> None:
         ("holo keys ex", ["export"]),
         ("holo keys list --js", ["--json"]),
         ("holo --no", ["--node"]),
+        ("holo ns end", ["endorse"]),
+        ("holo ns revoke acme alice --sign", ["--sign-only"]),
+        ("holo ns endorse ch", ["ch"]),
+        ("holo trust po", ["policy"]),
+        ("holo trust policy mine --min", ["--min-signers"]),
+        ("holo resolve acme/tool --policy RE", ["RE"]),
     ],
 )
 def test_the_shell_is_offered_what_fits(words: str, offered: list[str]) -> None:

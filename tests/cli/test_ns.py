@@ -93,7 +93,7 @@ def test_adding_a_signer_needs_no_seal(world: World, tmp_path: Path) -> None:
     dry = said(world.alice, *words, "--dry-run")
     assert shape(dry) == {**POLICY, "seal": None, "thresholds": [{"tags": ["str"], "count": "int"}], "changes": ["str"]}
     assert process("--home", world.alice, *words).code == 2  # signing needs a yes
-    assert shape(said(world.alice, "--yes", *words)) == POSTED
+    assert shape(said(world.alice, "--yes", *words)) == {**POSTED, "sealed_out": []}
     assert publish(world, home, "acme/daves", ONE)["state"] == "current"
     assert publish(world, home, "acme/others", ONE, expect=4)["code"] == "signer-not-allowed"
 

@@ -104,6 +104,15 @@ class TestNamespaces:
         assert now["policy_cose"] == wire(child)
         beyond = await scene.client.get("/v1/namespaces/acme/policy?seq=2")
         assert (beyond.status_code, beyond.json()["code"]) == (404, "not-found")
+        for policy in (scene.genesis.id, child.statement.id):
+            known = await scene.get(f"/v1/namespaces/acme/policy?policy={policy}")
+            assert known["policy"] == str(policy)
+        for query, status, code in (
+            (f"policy={content('x')}", 404, "not-found"),
+            (f"policy={scene.genesis.id}&seq=0", 400, "parameter-repeated"),
+        ):
+            refused = await scene.client.get(f"/v1/namespaces/acme/policy?{query}")
+            assert (refused.status_code, refused.json()["code"]) == (status, code)
         cose = await scene.client.get("/v1/namespaces/acme/policy", headers={"accept": "application/cose"})
         assert cose.content == child.envelopes()[0]
 
@@ -183,6 +192,16 @@ class TestBindings:
         both = scene.binding("acme/holo:stable", by=("alice", "bob"))
         assert (await scene.post(both)).status_code == 201
         assert (await scene.get("/v1/resolve?handle=acme/holo:stable"))["outcome"] == "resolved"
+
+    async def test_a_page_of_pending_statements_ends_by_their_number_not_by_that_of_names(self, scene: Scene) -> None:
+        for name in ("acme/a:stable", "acme/b:stable", "acme/c:stable"):
+            assert (await scene.post(*(scene.binding(name, str(n), rev=n) for n in (1, 2, 3)))).status_code == 200
+        sizes, query = [], "state=pending&limit=3"
+        while query:
+            page = await scene.get(f"/v1/namespaces/acme/bindings?{query}")
+            sizes.append(len(page["items"]))
+            query = f"state=pending&limit=3&cursor={page['next']}" if page["next"] else ""
+        assert sizes == [3, 3, 3]
 
     async def test_since(self, scene: Scene) -> None:
         first = await scene.publish("acme/a:beta")
