@@ -32,19 +32,23 @@ def take_page(
     shape: Callable[[S], T | None],
     *,
     snapshot: Cid | None = None,
+    weigh: Callable[[T], int] = lambda item: 1,
 ) -> tuple[list[T], str | None]:
     """(items, cursor) of one page of ``found``: (position, thing) pairs in the list's order.
 
-    ``shape`` makes an item of a thing, or None to leave it out.
+    ``shape`` makes an item of a thing, or None to leave it out. ``weigh`` says for how many an item counts; the one
+    that completes a page is not divided.
     """
     limit = page_limit(call.query)
     items: list[T] = []
+    weight = 0
     last: bytes | None = None
     for looked_at, (position, thing) in enumerate(found):
-        if last is not None and (len(items) == limit or looked_at >= limit * _LOOKED_AT_PER_ITEM):
+        if last is not None and (weight >= limit or looked_at >= limit * _LOOKED_AT_PER_ITEM):
             return items, encode_cursor(call.list_name, Cursor(snapshot, last))
         item = shape(thing)
         if item is not None:
             items.append(item)
+            weight += weigh(item)
         last = position
     return items, None

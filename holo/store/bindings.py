@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from holo.core import binding as rules
 from holo.core import tree
-from holo.core.binding import Binding, Partial, Standing, settle, standing
+from holo.core.binding import Binding, Partial, Standing, settle
 from holo.core.cid import Cid
 from holo.core.envelope import Record
 from holo.core.errors import Rejected
@@ -176,14 +176,15 @@ def _standing_of(
     if not policy_row.in_effect:
         return "waiting"
     policy = cache.get(records, past.policy)
-    item = decode_past(records, past)
-    positions = policy.positions(records.endorsements(past.id), item.name.handle, item.name.tag)
     if row.sealing is not None and policy_row.seq < row.sealing_seq:
         sealed = sealed_positions(records, cache, row, path)
         if past.id not in sealed:
             return "sealed-out"
         positions = sealed[past.id]
-    return standing(item, policy, positions)
+    else:
+        handle, _, tag = path.rpartition("/")
+        positions = policy.positions(records.endorsements(past.id), handle, tag)
+    return Standing(past.id, past.rev, past.cid, past.policy, positions, policy.signers[positions[0]].key)
 
 
 def sealed_positions(
@@ -196,13 +197,6 @@ def sealed_positions(
     assert seal is not None
     value: list[Any] = tree.get(records.node, seal, path.encode()) or []
     return {entry[0]: tuple(entry[1]) for entry in value}
-
-
-def decode_past(records: RecordsReader, past: Past) -> Binding:
-    """The binding of a stored statement."""
-    payload = records.payload(past.id)
-    assert payload is not None, f"history names {past.id!s}, whose payload is not stored"
-    return rules.decode_binding(payload)
 
 
 def _may_count(records: RecordsReader, row: NamespaceRow, policy: Cid) -> bool:

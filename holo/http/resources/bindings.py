@@ -34,7 +34,10 @@ async def list_bindings(edge: Edge, call: Call) -> Answer:
         view.namespace(ns)
         log = view.log
         items, following = take_page(
-            call, _found(view, call, ns), lambda entries: [binding_item(view, entry) for entry in entries] or None
+            call,
+            _found(view, call, ns),
+            lambda entries: [binding_item(view, entry) for entry in entries] or None,
+            weigh=len,  # a name may have a hundred statements pending
         )
     page = types.BindingsPage(
         items=[item for several in items for item in several],
