@@ -160,7 +160,9 @@ def check_listen(http: Http) -> None:
     if not http.tls:
         raise Rejected("unsafe-listen", f"{http.listen} is beyond loopback and has no TLS")
     if http.require == "signer":
-        raise Rejected("unsafe-listen", f'{http.listen} is beyond loopback and require = "signer" lets any signer write')
+        raise Rejected(
+            "unsafe-listen", f'{http.listen} is beyond loopback and require = "signer" lets any signer write'
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -180,8 +182,6 @@ def _check(profile: Profile) -> None:
         raise Rejected("profile-invalid", f"http.listen {http.listen!r} is not HOST:PORT")
     if bool(http.tls_cert) != bool(http.tls_key):
         raise Rejected("profile-invalid", "http.tls_cert and http.tls_key go together")
-    if http.require != "signer" and profile.roles.registry is not None and not http.tls and not is_loopback(http.address[0]):
-        raise Rejected("unsafe-listen", f"{http.listen} is beyond loopback and has no TLS")
     check_listen(http)
     if profile.roles.registry is not None:
         for name, genesis in profile.roles.registry.namespaces.items():
