@@ -6,7 +6,7 @@ state depends only on the set of records already admitted, never on the clock, o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
@@ -104,11 +104,16 @@ class Ledger:
         self._hosting = hosting
         self._missing: dict[str, dict[Cid, set[Cid]]] = {}  # held namespace → sealing policy → what its seal lacks
 
-    def admit(self, records: RecordsWriter, journal: Journal, submission: Submission) -> Outcome:
-        """Judge and apply one submission. Raises :class:`Rejected` and writes nothing where it is refused."""
+    def admit(
+        self, records: RecordsWriter, journal: Journal, submission: Submission, together: Sequence[Submission] = ()
+    ) -> Outcome:
+        """Judge and apply one submission. Raises :class:`Rejected` and writes nothing where it is refused.
+
+        ``together`` are all that stand or fall with it: what later policies among them say of a policy counts.
+        """
         if isinstance(submission, BindingSubmission):
             return self._admit_binding(records, journal, submission)
-        return self._admit_policy(records, journal, submission)
+        return self._admit_policy(records, journal, submission, together)
 
     def deny(self, journal: Journal, action: Action, subject: Cid | None, error: Rejected, requester: Kid) -> Receipt:
         """Log that ``requester``, whose signature was proven, was refused."""
@@ -216,12 +221,15 @@ class Ledger:
 
     # --- policies
 
-    def _admit_policy(self, records: RecordsWriter, journal: Journal, submission: PolicySubmission) -> Outcome:
+    def _admit_policy(
+        self, records: RecordsWriter, journal: Journal, submission: PolicySubmission, together: Sequence[Submission]
+    ) -> Outcome:
         policy = submission.policy
         row = records.namespace(policy.ns)
         if row is None or (policy.prev is None and policy.id != row.genesis):
             row = self._host(records, policy, set(submission.record.endorsements), row)
-        new = policies.admit_policy(records, self.cache, policy, submission.record)
+        others = [(item.policy, item.record) for item in together if isinstance(item, PolicySubmission)]
+        new = policies.admit_policy(records, self.cache, policy, submission.record, others)
         fresh = records.namespace(policy.ns)
         if fresh is None:
             policies.host_namespace(records, policy)

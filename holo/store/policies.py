@@ -54,9 +54,16 @@ class PolicyCache:
         }
 
 
-def admit_policy(records: RecordsWriter, cache: PolicyCache, policy: Policy, record: Record) -> bool:
+def admit_policy(
+    records: RecordsWriter,
+    cache: PolicyCache,
+    policy: Policy,
+    record: Record,
+    together: Sequence[tuple[Policy, Record]] = (),
+) -> bool:
     """Store a complete policy of a hosted namespace, or its further endorsements. Returns whether anything was new.
 
+    ``together`` are the policies that stand or fall with it; those that descend from it speak for it.
     Raises ``policy-parent-unknown``, ``policy-rivals-full``, ``policies-full``, ``policy-seq-invalid``,
     ``policy-foreign``, ``policy-seal-required``, ``policy-incomplete`` or ``genesis-foreign``; then nothing was
     written.
@@ -72,7 +79,7 @@ def admit_policy(records: RecordsWriter, cache: PolicyCache, policy: Policy, rec
         check_child(known[policy.prev].policy, policy, endorsers)
         counted = counted_keys(policy, ancestors(policy, known))
         if policy.id not in known:
-            _require_room(policy, endorsers, known)
+            _require_room(policy, [endorsers, *_said_below(policy, together)], known)
     had = known[policy.id].endorsers if policy.id in known else frozenset[Kid]()
     new = (endorsers & counted) - had
     if policy.id not in known:
@@ -277,15 +284,27 @@ def _positions_valid(positions: tuple[int, ...], policy: Policy, item: bindings.
     return allowed == positions and len(positions) >= policy.threshold_for(item.name.tag)
 
 
-def _require_room(policy: Policy, endorsers: set[Kid], known: dict[Cid, Known]) -> None:
+def _said_below(policy: Policy, together: Sequence[tuple[Policy, Record]]) -> list[set[Kid]]:
+    """Who endorses each policy among ``together`` that descends from ``policy``."""
+    line, found = {policy.id}, []
+    for other, record in sorted(together, key=lambda item: item[0].seq):
+        if other.prev in line:
+            line.add(other.id)
+            found.append(set(record.endorsements))
+    return found
+
+
+def _require_room(policy: Policy, spoken: list[set[Kid]], known: dict[Cid, Known]) -> None:
     """Policies per parent and per namespace are bounded; those their parent's recovery keys endorse on their own.
 
-    Whoever holds the roots alone cannot use up the room of the recovery keys. Endorsed later, a policy changes its
-    class; so both classes together are bounded too, or room could be made without end.
+    ``spoken`` holds who endorses the policy, and who each of those that come with it below it: as where rivals are
+    decided, it is the branch that recovery speaks for. Whoever holds the roots alone, retired ones perhaps, cannot use
+    up the room of the recovery keys. Endorsed later, a policy changes its class; so both classes together are bounded
+    too, or room could be made without end.
     """
     assert policy.prev is not None
     parent = known[policy.prev].policy
-    backed = parent.recovery.met_by(endorsers)
+    backed = any(parent.recovery.met_by(endorsers) for endorsers in spoken)
     others = [(item.policy, _is_backed(item, known)) for item in known.values()]
     rivals = [(1, its) for other, its in others if other.prev == parent.id]
     if not _has_room(rivals, 1, backed, limits.RIVALS_PER_PARENT):

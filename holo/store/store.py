@@ -172,7 +172,7 @@ class Store:
         try:
             with self._writing() as (records, journal):
                 for submission in request.submissions:
-                    results.append(self._ledger.admit(records, journal, submission))
+                    results.append(self._ledger.admit(records, journal, submission, request.submissions))
         except Rejected as error:
             at = len(results)
             others = Rejected("atomic-failed", f"record {at} was refused: {error.code}")

@@ -34,9 +34,9 @@ class Item:
     nodes: tuple[bytes, ...] = ()
 
     @property
-    def kind(self) -> str:
-        """ "policy" or "binding"."""
-        return self.record.statement.type
+    def kind(self) -> Literal["policy", "binding"]:
+        """What it is a record of."""
+        return "policy" if self.record.statement.type == "policy" else "binding"
 
     def __repr__(self) -> str:
         statement, value = self.record.statement, self.record.statement.value

@@ -33,7 +33,7 @@ class Node:
     def __init__(self, folder: Path, hosted: dict[str, Cid], name: str = "node") -> None:
         self._path = folder / f"{name}-{next(_numbers)}"
         self._key = key(name)
-        self._hosted = hosted
+        self.hosted = hosted
         self.model = Model(hosted)
         self.store = self._open()
 
@@ -47,7 +47,7 @@ class Node:
         shutil.rmtree(self._path)
 
     def _open(self) -> Store:
-        hosting = Hosting(open=False, pinned=self._hosted)
+        hosting = Hosting(open=False, pinned=self.hosted)
         return Store(
             self._path, self._key, clock_ms=lambda: next(_numbers), hosting=hosting, map_bytes=1 << 26, keep_heads=3
         )
@@ -82,6 +82,14 @@ class Node:
         with self.store.view() as view:
             return view.namespace(world.ns).policy
 
+    def check_catalog(self) -> Cid:
+        """That a new head's catalog is the model's; where not, say what differs. Returns it."""
+        catalog = self.catalog()
+        for ns in self.hosted:
+            _compare(self._committed(ns) or {}, self.model.contents(ns) or {})
+        assert catalog == self.model.catalog(), "the catalog is not the model's"
+        return catalog
+
     def _committed(self, ns: str) -> dict[str, Any] | None:
         """What the last head commits to of a namespace, trees opened."""
         with self.store.view() as view:
@@ -100,10 +108,7 @@ class Node:
 
     def check(self, world: World) -> None:
         """That the node agrees with the model: one catalog, and one decision per question, live and committed."""
-        catalog = self.catalog()
-        for ns in self._hosted:
-            _compare(self._committed(ns) or {}, self.model.contents(ns) or {})
-        assert catalog == self.model.catalog(), "the catalog is not the model's"
+        catalog = self.check_catalog()
         with self.store.view() as view:
             assert catalog_from_records(view.records, PolicyCache()) == catalog, (
                 "the trees have drifted from the records"

@@ -5,7 +5,7 @@ A `World` only makes records; it judges nothing, so most mistakes and attacks ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +21,7 @@ from tests.records import content, key, kid
 Signers: TypeAlias = Sequence[tuple[str, Sequence[str], Sequence[str]]]
 Owners: TypeAlias = tuple[Sequence[str], int]
 Thresholds: TypeAlias = Sequence[tuple[str, int]]
+Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 Kept: TypeAlias = Mapping[str, Sequence[tuple[Cid, Sequence[int]]]]
 
 PATHS: Final = ("app/dev", "app/stable", "lib/dev")
@@ -209,10 +210,10 @@ POLICY_SIGNERS: Final = (
 STEPS: Final = ["bind"] * 5 + ["endorse"] * 3 + ["amend"] * 2 + ["seal"] * 3 + ["rival", "decide", "rubbish"]
 
 
-class _Drawing:
+class Drawing:
     """Draws one world, step by step, each step building on what the steps before left."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: Draw) -> None:
         self.draw = draw
         self.world = World(
             signers=_people(*draw(SOME_SIGNERS)),
@@ -306,7 +307,7 @@ class _Drawing:
 
     def _policy_signers(self) -> list[str]:
         """Mostly enough, sometimes not."""
-        return self.draw(st.sampled_from(POLICY_SIGNERS))
+        return [*self.draw(st.sampled_from(POLICY_SIGNERS))]
 
     def _keep(self, parent: Statement) -> Kept:
         """What a seal keeps: of each name nothing, or one or two of its statements, mostly with who really signed."""
@@ -317,15 +318,11 @@ class _Drawing:
         for path in PATHS:
             candidates = [statement for statement, payload in realm.complete.items() if path_of(payload) == path]
             if candidates and self.draw(st.integers(0, 3)):
-                some: st.SearchStrategy[list[Cid]] = st.lists(
-                    st.sampled_from(candidates), min_size=1, max_size=2, unique=True
-                )
-                chosen = self.draw(some)
+                chosen = self.draw(st.lists(st.sampled_from(candidates), min_size=1, max_size=2, unique=True))
                 kept[path] = [(statement, self._positions(realm, statement)) for statement in chosen]
         if self.draw(st.integers(0, 9)) == 0:
-            path = self.draw(st.sampled_from(PATHS))
-            others = [statement.id for statement in self.bindings]
-            kept[path] = [(self.draw(st.sampled_from([NOBODY_HAS, *others])), [0])]
+            others = [NOBODY_HAS, *(statement.id for statement in self.bindings)]
+            kept[self.draw(st.sampled_from(PATHS))] = [(self.draw(st.sampled_from(others)), [0])]
         return kept
 
     def _positions(self, realm: Realm, statement: Cid) -> list[int]:
@@ -361,7 +358,7 @@ class _Drawing:
 @st.composite
 def worlds(draw: st.DrawFn, min_steps: int = 4, max_steps: int = 24) -> World:
     """A world with everything in it that broke a wording before, and some more."""
-    drawing = _Drawing(draw)
+    drawing = Drawing(draw)
     for _ in range(draw(st.integers(min_steps, max_steps))):
         drawing.step()
     return drawing.world

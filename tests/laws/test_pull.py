@@ -1,0 +1,42 @@
+"""The second law: nodes that know different parts and pull what differs end with one state, that of all parts."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.laws.model import Model
+from tests.laws.pull import converge
+from tests.laws.stores import Node, permitted
+from tests.laws.world import World, worlds
+
+
+@settings(
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+@given(world=worlds(), data=st.data())
+def test_nodes_with_different_parts_converge(tmp_path: Path, world: World, data: st.DataObject) -> None:
+    converge_at_random(tmp_path, world, data)
+
+
+def converge_at_random(folder: Path, world: World, data: st.DataObject) -> None:
+    """Give two or three nodes parts of a world, let them pull, and compare each with the model of everything."""
+    with ExitStack() as stack:
+        count = data.draw(st.integers(2, 3), label="nodes")
+        nodes = [stack.enter_context(Node(folder, world.hosted, f"node{at}")) for at in range(count)]
+        everybody = st.sets(st.sampled_from(range(count)), min_size=1)
+        parts = [data.draw(everybody, label=str(item)) for item in world.items]
+        for at, node in enumerate(nodes):
+            # Every node knows the genesis; the rest of its part it gets in an order of its own.
+            part = [item for item, to in zip(world.items, parts, strict=True) if at in to or item is world.items[0]]
+            node.deliver(*permitted(data.draw(st.permutations(part), label="order"), node.model))
+        everything = Model(world.hosted)
+        everything.items = [item for node in nodes for item in node.model.items]
+        converge(nodes)
+        for node in nodes:
+            assert node.catalog() == everything.catalog()
+            node.check(world)
