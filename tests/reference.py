@@ -217,30 +217,19 @@ class Namespace:
         boxes: dict[tuple[str, Kid, Cid], dict[Cid, Binding]] = {}
         for binding, who in partial:
             boxes.setdefault((binding.name.path, who, binding.policy), {})[binding.id] = binding
-        kept: dict[str, dict[Cid, tuple[int, set[int]]]] = {}
+        kept: dict[str, dict[Cid, tuple[int, Policy, set[int]]]] = {}
         sealing_seq = chain.sealing.seq if chain.sealing else 0
         for (path, who, cited), box in boxes.items():
             index = chain.index_of(cited)
             floor = current[path][0].standing.rev if path in current else 0
             if index is None or index < sealing_seq:
                 continue
-            position = [signer.key for signer in chain.policies[index].signers].index(who)
+            policy = chain.policies[index]
+            position = [signer.key for signer in policy.signers].index(who)
             for item in mailbox(Partial(binding.id, binding.rev) for binding in box.values()):
                 if item.rev > floor:
-                    kept.setdefault(path, {}).setdefault(item.id, (item.rev, set()))[1].add(position)
-        return {
-            path: list(
-                shown_pending(
-                    [
-                        Cited(statement, tuple(sorted(positions)))
-                        for statement, (rev, positions) in sorted(
-                            found.items(), key=lambda item: (-item[1][0], item[0])
-                        )
-                    ]
-                )
-            )
-            for path, found in kept.items()
-        }
+                    kept.setdefault(path, {}).setdefault(item.id, (item.rev, policy, set()))[2].add(position)
+        return {path: _shown(path, found) for path, found in kept.items()}
 
     def _node(self, cid: Cid) -> bytes:
         if cid not in self.nodes:
@@ -258,6 +247,16 @@ def settled(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The one or two of these candidates for one name that are current."""
     by_id = {candidate.standing.id: candidate for candidate in candidates}
     return tuple(by_id[item.id] for item in settle(candidate.standing for candidate in by_id.values()))
+
+
+def _shown(path: str, found: Mapping[Cid, tuple[int, Policy, set[int]]]) -> list[Cited]:
+    """What a name shows of what waits for it: statement → (rev, the policy it cites, positions)."""
+    tag = path.rpartition("/")[2]
+    ordered = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
+    return shown_pending(
+        (Cited(statement, tuple(sorted(positions))), policy.threshold_for(tag))
+        for statement, (_, policy, positions) in ordered
+    )
 
 
 def cited_of(candidates: Iterable[Candidate]) -> list[Cited]:

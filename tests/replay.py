@@ -196,8 +196,11 @@ def _mailbox(of: Mapping[str, Json]) -> Json:
 
 
 def _show_pending(of: Mapping[str, Json]) -> Json:
-    cited = [state.Cited(Cid.parse(statement), tuple(positions)) for statement, positions in of["cited"]]
-    return {"shown": len(state.shown_pending(cited))}
+    waiting = [
+        (state.Cited(Cid.parse(statement), tuple(positions)), threshold)
+        for statement, positions, threshold in of["waiting"]
+    ]
+    return {"shown": [[str(item.statement), list(item.positions)] for item in state.shown_pending(waiting)]}
 
 
 # ------------------------------------------------------------------------------------------ sections 3 and 5

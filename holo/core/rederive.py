@@ -24,7 +24,7 @@ from holo.core.keys import Kid, did_of
 from holo.core.names import Name
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, decode_policy
 from holo.core.resolve import Candidate
-from holo.core.state import Cited, NamespaceState, parse_current, parse_endorsers, parse_pending
+from holo.core.state import Cited, NamespaceState, parse_current, parse_endorsers, parse_pending, shown_pending
 
 _Parsed = TypeVar("_Parsed")
 
@@ -145,15 +145,18 @@ class Rederivation:
     def pending(self, realm: Realm, name: Name) -> int:
         """How many statements of a name without a current one wait for signatures, each looked at."""
         value = self._looked_up(realm.state.pending, name)
-        order = []
+        order, waiting = [], []
         sealing = realm.chain.sealing
         for cited in parse_pending(value):
             binding, policy = self._statement(realm, name, cited)
             if sealing is not None and policy.seq < sealing.seq:
                 raise _broken(binding.id, "it waits under a policy from before the latest seal")
             order.append((-binding.rev, binding.id))
+            waiting.append((cited, policy.threshold_for(name.tag)))
         if order != sorted(order):
             raise _broken(realm.state.pending, "what waits is not in order")
+        if shown_pending(waiting) != [cited for cited, _ in waiting]:
+            raise _broken(realm.state.pending, "more waits than a name shows")
         return len(order)
 
     def _cited(self, realm: Realm, name: Name) -> tuple[Cited, ...]:

@@ -18,12 +18,13 @@ from holo.core.envelope import Statement, make_statement, open_statement
 from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.keys import Kid, kid_of
-from holo.core.tree_node import encode_value
 
 STATE_TYPE: Final = "namespace-state"
 CATALOG_TYPE: Final = "catalog"
 
 _HELD_CODES: Final = ("rivals", "seal")
+_STATEMENT_BYTES: Final = 44  # a link and the heads of two lists, at their longest
+_POSITION_BYTES: Final = 2  # at its longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +122,23 @@ def parse_pending(value: Sequence[Any]) -> tuple[Cited, ...]:
     return _cited(value)
 
 
-def shown_pending(cited: Sequence[Cited]) -> Sequence[Cited]:
-    """The first of ``cited``, all that waits for a name in order, as many as one tree value has room for.
+def shown_pending(waiting: Iterable[tuple[Cited, int]]) -> list[Cited]:
+    """What a name shows of all that waits for it, given in order, each statement with its threshold.
 
-    What is left out is not part of the state until something before it goes.
+    Of each statement as many of its lowest positions as its threshold asks for; and as many statements as one tree
+    value has room for where each shows that many. So where it is cut depends on which statements come first, never on
+    how many endorsements of them are known: a node that knows more of the last one would not show it, the others
+    would never learn why, and their states would differ for ever. What is cut off is not part of the state until
+    something before it goes.
     """
-    size = 0
-    for count, item in enumerate(cited):
-        size += len(encode_value(cited_value([item])))
-        if size > limits.TREE_VALUE_BYTES:
-            return cited[:count]
-    return cited
+    shown = []
+    room = limits.TREE_VALUE_BYTES
+    for cited, threshold in waiting:
+        room -= _STATEMENT_BYTES + _POSITION_BYTES * threshold
+        if room < 0:
+            break
+        shown.append(Cited(cited.statement, cited.positions[:threshold]))
+    return shown
 
 
 def endorsers_value(endorsers: Iterable[Kid]) -> list[Any]:

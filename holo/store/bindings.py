@@ -131,26 +131,33 @@ def pending(
 
     Only under policies in effect from the latest seal on, and only revs above the current one: lower ones can never
     become current, and leaving them out makes this a function of the set whatever was completed in between. As many
-    as one tree value has room for.
+    as one tree value has room for, with as many positions of each as its threshold asks for.
     """
     current = records.current(row.ns, path)
     floor = current[0].rev if current else 0
-    found: dict[Cid, tuple[int, dict[int, bytes]]] = {}
-    cited: dict[Cid, Policy | None] = {}
+    found: dict[Cid, tuple[int, Policy, dict[int, bytes]]] = {}
+    policies: dict[Cid, Policy | None] = {}
     for item in records.boxes(row.ns, path):
         if item.rev <= floor:
             continue
-        if item.policy not in cited:
-            cited[item.policy] = cache.get(records, item.policy) if _may_count(records, row, item.policy) else None
-        policy = cited[item.policy]
+        if item.policy not in policies:
+            policies[item.policy] = cache.get(records, item.policy) if _may_count(records, row, item.policy) else None
+        policy = policies[item.policy]
         if policy is None:
             continue
         position = policy.position_of(item.kid)
         assert position is not None, "only listed signers have a mailbox"
-        found.setdefault(item.id, (item.rev, {}))[1][position] = item.signature
-    ordered = sorted(found.items(), key=lambda entry: (-entry[1][0], entry[0]))
-    shown = shown_pending([Cited(cid, tuple(sorted(signatures))) for cid, (_, signatures) in ordered])
-    return [(cid, rev, signatures) for cid, (rev, signatures) in ordered[: len(shown)]]
+        found.setdefault(item.id, (item.rev, policy, {}))[2][position] = item.signature
+    tag = path.rpartition("/")[2]
+    waiting = []
+    for cid in sorted(found, key=lambda cid: (-found[cid][0], cid)):
+        _, policy, signatures = found[cid]
+        waiting.append((Cited(cid, tuple(sorted(signatures))), policy.threshold_for(tag)))
+    shown = []
+    for cited in shown_pending(waiting):
+        rev, _, signatures = found[cited.statement]
+        shown.append((cited.statement, rev, {at: signatures[at] for at in cited.positions}))
+    return shown
 
 
 def standings_that_count(

@@ -61,13 +61,22 @@ def test_the_endorsers_of_a_policy_fit_a_tree_value() -> None:
     assert len(encode_value(endorsers_value(kids))) <= VALUE_BYTES
 
 
-def test_all_that_is_shown_as_pending_fits_a_tree_value_and_the_rest_waits_behind() -> None:
-    cited = [Cited(content(str(number)), (number % 256, 255)) for number in range(200)]
-    shown = shown_pending(cited)
-    assert list(shown) == cited[: len(shown)]
+@pytest.mark.parametrize("threshold", [2, 3, 20, ENDORSEMENTS_PER_RECORD])
+def test_all_that_is_shown_as_pending_fits_a_tree_value_and_the_rest_waits_behind(threshold: int) -> None:
+    signers = tuple(range(256 - 2 * threshold, 256))  # the longest positions there are, and more than are asked for
+    waiting = [(Cited(content(str(number)), signers), threshold) for number in range(200)]
+    shown = shown_pending(waiting)
+    assert shown == [Cited(cited.statement, signers[:threshold]) for cited, _ in waiting[: len(shown)]]
     assert len(encode_value(cited_value(shown))) <= VALUE_BYTES
-    assert len(encode_value(cited_value(cited[: len(shown) + 1]))) > VALUE_BYTES
-    assert list(shown_pending(cited[:5])) == cited[:5]
+    one_more = [*shown, Cited(content("another"), signers[:threshold])]
+    assert len(encode_value(cited_value(one_more))) > VALUE_BYTES - len(one_more)  # a short list's head is a byte less
+    assert shown_pending(waiting[:5]) == shown[:5]
+
+
+def test_where_pending_is_cut_does_not_depend_on_how_many_signed() -> None:
+    few = [(Cited(content(str(number)), (number % 20,)), 3) for number in range(200)]
+    many = [(Cited(cited.statement, tuple(range(30))), 3) for cited, _ in few]
+    assert [item.statement for item in shown_pending(few)] == [item.statement for item in shown_pending(many)]
 
 
 def policy_value(**fields: Any) -> Mapping[str, Any]:

@@ -251,7 +251,7 @@ class Realm:
         if positions != sorted(set(positions)) or not all(0 <= at < len(signers) for at in positions):
             return False
         kids = [bytes(signers[at]["key"]) for at in positions]
-        if allowed_positions(cited, kids, payload) != positions or len(positions) < threshold_of(cited, payload):
+        if allowed_positions(cited, kids, payload) != positions or len(positions) < threshold_of(cited, payload["tag"]):
             return False
         return self.signed[statement] >= set(kids)
 
@@ -305,7 +305,7 @@ class Realm:
             cited, cid = self.policies[payload["policy"]], item.record.statement.id
             positions = allowed_positions(cited, item.record.endorsements, payload)
             kids = {bytes(cited["signers"][at]["key"]) for at in positions}
-            if kids and len(positions) >= threshold_of(cited, payload):
+            if kids and len(positions) >= threshold_of(cited, payload["tag"]):
                 self.complete[cid] = payload
                 self.signed.setdefault(cid, set()).update(kids)
             else:
@@ -346,6 +346,7 @@ class Realm:
         floor = max((item.payload["rev"] for item in self.names.get(path, [])), default=0)
         start = self._latest_seal(self.chain) or 0
         revs: dict[Cid, int] = {}
+        needs: dict[Cid, int] = {}
         shown: dict[Cid, set[int]] = {}
         for cited in self.chain[start:]:
             for at, signer in enumerate(self.policies[cited]["signers"]):
@@ -356,9 +357,19 @@ class Realm:
                 }
                 above = {cid: rev for cid, rev in box.items() if rev > floor}
                 for cid in sorted(above, key=lambda cid: (-above[cid], bytes(cid)))[:8]:
-                    revs[cid] = above[cid]
+                    revs[cid], needs[cid] = (
+                        above[cid],
+                        threshold_of(self.policies[cited], path.rpartition("/")[2]),
+                    )
                     shown.setdefault(cid, set()).add(at)
-        return [(cid, sorted(shown[cid])) for cid in sorted(shown, key=lambda cid: (-revs[cid], bytes(cid)))]
+        room, cut = 4096, []
+        for cid in sorted(shown, key=lambda cid: (-revs[cid], bytes(cid))):
+            threshold = needs[cid]
+            room -= 44 + 2 * threshold
+            if room < 0:
+                break
+            cut.append((cid, sorted(shown[cid])[:threshold]))
+        return cut
 
     # --- what it adds up to
 
@@ -485,11 +496,11 @@ def allowed_positions(policy: Payload, kids: Iterable[bytes], payload: Payload) 
     ]
 
 
-def threshold_of(policy: Payload, payload: Payload) -> int:
+def threshold_of(policy: Payload, tag: str) -> int:
     """How many endorsers a binding of this tag needs."""
     need = 1
     for entry in policy["thresholds"]:
-        if any(_matches(glob, payload["tag"]) for glob in entry["tags"]):
+        if any(_matches(glob, tag) for glob in entry["tags"]):
             need = max(need, entry["count"])
     return need
 

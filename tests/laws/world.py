@@ -332,7 +332,7 @@ class Drawing:
         choice = self.draw(st.integers(0, 9))
         if choice == 9:
             return sorted(self.draw(st.lists(st.integers(0, 2), min_size=1, max_size=2, unique=True)))
-        return allowed if choice < 5 else allowed[: threshold_of(realm.policies[payload["policy"]], payload)]
+        return allowed if choice < 5 else allowed[: threshold_of(realm.policies[payload["policy"]], payload["tag"])]
 
     # --- rubbish
 

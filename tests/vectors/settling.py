@@ -105,16 +105,20 @@ def mailboxes() -> Group:
             name, "mailbox", {"kept": [str(_IDS[number]) for number in kept]},
             statements=[{"id": str(item.id), "rev": item.rev} for item in partials],
         )  # fmt: skip
-    many = [Cited(Cid.of(DAG_CBOR, b"%d" % number), (number % 4,)) for number in range(95)]
-    wide = [Cited(Cid.of(DAG_CBOR, b"%d" % number), tuple(range(200))) for number in range(12)]
-    for name, cited, shown in (
-        ("few-show", many[:8], 8),
-        ("one-signer-each", many, 93),
-        ("many-signers-each", wide, 9),
+    ids = [Cid.of(DAG_CBOR, b"%d" % number) for number in range(95)]
+    one_each = [(Cited(cid, (number % 4,)), 2) for number, cid in enumerate(ids)]
+    all_each = [(Cited(cid, tuple(range(4))), 2) for cid in ids]
+    wide = [(Cited(cid, tuple(range(200))), 96) for cid in ids[:20]]
+    for name, waiting, shown in (
+        ("few-show", one_each[:8], 8),
+        ("one-signer-each", one_each, 85),
+        ("more-signers-each", all_each, 85),
+        ("many-signers-each", wide, 17),
     ):
-        assert len(shown_pending(cited)) == shown, (name, len(shown_pending(cited)))
+        found = shown_pending(waiting)
+        assert len(found) == shown, (name, len(found))
         group.valid(
-            name, "show-pending", {"shown": shown},
-            cited=[[str(item.statement), list(item.positions)] for item in cited],
+            name, "show-pending", {"shown": [[str(item.statement), list(item.positions)] for item in found]},
+            waiting=[[str(item.statement), list(item.positions), threshold] for item, threshold in waiting],
         )  # fmt: skip
     return group
