@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from holo.core import limits
 from holo.core.envelope import encode_envelope, make_record
 from holo.core.errors import HoloError, Overloaded
 from holo.core.keys import SigningKey
-from holo.core.receipt import DenialReceipt, open_receipt
+from holo.core.receipt import DenialReceipt, open_binding_receipt, open_receipt
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
 from holo.roles.registry import Incoming, Registry
@@ -33,8 +34,10 @@ def incoming(statement: object, *keys: SigningKey) -> Incoming:
 
 
 @asynccontextmanager
-async def running(path: Path, *, denials: int = 10, **settings: int) -> AsyncIterator[tuple[Registry, Store]]:
-    store = open_store(path)
+async def running(
+    path: Path, *, denials: int = 10, clock_ms: Callable[[], int] = lambda: 1_000, **settings: int
+) -> AsyncIterator[tuple[Registry, Store]]:
+    store = open_store(path, clock_ms=clock_ms)
     registry = Registry(store, Settings(**settings), Anonymous(denials_per_minute=denials), lambda: 0)  # type: ignore[arg-type]
     try:
         async with trio.open_nursery() as nursery:
@@ -46,7 +49,8 @@ async def running(path: Path, *, denials: int = 10, **settings: int) -> AsyncIte
 
 
 async def test_what_is_admitted_together_is_committed_together(tmp_path: Path) -> None:
-    async with running(tmp_path / "r") as (registry, _):
+    ticks = itertools.count(1)  # a transaction reads the clock once, and stamps all its receipts with it
+    async with running(tmp_path / "r", clock_ms=lambda: next(ticks)) as (registry, _):
         await registry.admit([incoming(GENESIS, ROOT)])
         results: dict[int, list[object]] = {}
 
@@ -61,6 +65,8 @@ async def test_what_is_admitted_together_is_committed_together(tmp_path: Path) -
         assert all(isinstance(item, Outcome) and item.state == "current" for item in outcomes)
         seqs = sorted(item.receipt.seq for item in outcomes if isinstance(item, Outcome))
         assert seqs == list(range(1, 51)), "receipts are without gaps"
+        stamps = {open_binding_receipt(item.receipt.envelope).at_ms for item in outcomes if isinstance(item, Outcome)}
+        assert len(stamps) <= 2, "the first may go alone; what queued meanwhile goes together"
         with registry.view() as view:
             assert view.log.size == 51
 

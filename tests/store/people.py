@@ -86,5 +86,5 @@ def admitted(store: Store, *submissions: Submission) -> list[Outcome]:
 
 
 def open_store(path: Path, **settings: Any) -> Store:
-    """A store of :data:`NODE` in ``path`` whose clock stands still."""
-    return Store(path, NODE, clock_ms=lambda: 1_000, map_bytes=1 << 28, **settings)
+    """A store of :data:`NODE` in ``path`` whose clock stands still unless ``settings`` bring one."""
+    return Store(path, NODE, **{"clock_ms": lambda: 1_000, "map_bytes": 1 << 28, **settings})
