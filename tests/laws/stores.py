@@ -43,6 +43,10 @@ class Node:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the store up and remove it."""
         self.store.close()
         shutil.rmtree(self._path)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.laws.effort import effort
 from tests.laws.model import Item, Model
 from tests.laws.pull import converge, pull
 from tests.laws.stores import Node
@@ -33,15 +34,20 @@ class Laws(RuleBasedStateMachine):
             node = Node(Path(self.folder.name), self.world.hosted, f"node{at}")
             node.deliver(self.world.items[0])
             self.nodes.append(node)
+        self.make(data, 10)
 
-    @rule(data=st.data(), to=st.sets(WHICH, min_size=1))
-    def make(self, data: st.DataObject, to: set[int]) -> None:
-        """Something new comes to one node or both."""
+    @rule(data=st.data(), steps=st.integers(2, 8))
+    def make(self, data: st.DataObject, steps: int) -> None:
+        """Some new things come, each to one node or both."""
         before = len(self.world.items)
         self.drawing.draw = data.draw
-        self.drawing.step()
-        for at in to:
-            self._deliver(at, self.world.items[before:])
+        for _ in range(steps):
+            self.drawing.step()
+        for item in self.world.items[before:]:
+            for at in data.draw(st.sampled_from([{0}, {1}, {0, 1}])):
+                self.nodes[at].deliver(item)
+        for node in self.nodes:
+            node.check_catalog()
 
     @rule(data=st.data(), at=WHICH, together=st.booleans())
     def offer(self, data: st.DataObject, at: int, together: bool) -> None:
@@ -77,7 +83,7 @@ class Laws(RuleBasedStateMachine):
                 self._end()
         finally:
             for node in self.nodes:
-                node.store.close()
+                node.close()
             self.folder.cleanup()
 
     def _deliver(self, at: int, items: list[Item]) -> None:
@@ -97,9 +103,4 @@ class Laws(RuleBasedStateMachine):
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 TestLaws = Laws.TestCase
-TestLaws.settings = settings(
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    max_examples=max(10, settings().max_examples // 4),
-    stateful_step_count=25,
-)
+TestLaws.settings = settings(effort(1 / 6), stateful_step_count=25)

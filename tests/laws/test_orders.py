@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.laws.effort import effort, keep_trying
 from tests.laws.stores import Node, permitted
 from tests.laws.world import World, worlds
 
 
-@settings(
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
+@effort()
 @given(world=worlds(), data=st.data())
 def test_any_order_gives_one_state(tmp_path: Path, world: World, data: st.DataObject) -> None:
     deliver_at_random(tmp_path, world, data)
+
+
+@pytest.mark.soak
+def test_any_order_gives_one_state_for_as_long_as_asked(tmp_path: Path, soak_seconds: float) -> None:
+    keep_trying(partial(deliver_at_random, tmp_path), soak_seconds)
 
 
 def deliver_at_random(folder: Path, world: World, data: st.DataObject) -> None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.laws.effort import effort, keep_trying
 from tests.laws.model import Model
 from tests.laws.pull import converge
 from tests.laws.stores import Node, permitted
 from tests.laws.world import World, worlds
 
 
-@settings(
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
+@effort(0.5)
 @given(world=worlds(), data=st.data())
 def test_nodes_with_different_parts_converge(tmp_path: Path, world: World, data: st.DataObject) -> None:
     converge_at_random(tmp_path, world, data)
+
+
+@pytest.mark.soak
+def test_nodes_with_different_parts_converge_for_as_long_as_asked(tmp_path: Path, soak_seconds: float) -> None:
+    keep_trying(partial(converge_at_random, tmp_path), soak_seconds)
 
 
 def converge_at_random(folder: Path, world: World, data: st.DataObject) -> None:
