@@ -27,7 +27,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Node(_Table):
+class Node(_Table, frozen=True):
     """Labels, logging and how long a stop may take."""
 
     site: str = ""
@@ -37,7 +37,7 @@ class Node(_Table):
     shutdown_grace_ms: Natural = 10_000
 
 
-class Store(_Table):
+class Store(_Table, frozen=True):
     """Room for the stores and how many heads stay readable."""
 
     map_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 40
@@ -45,7 +45,7 @@ class Store(_Table):
     keep_heads: Positive = 1000
 
 
-class Http(_Table):
+class Http(_Table, frozen=True):
     """The listener."""
 
     listen: str = "127.0.0.1:8420"
@@ -71,20 +71,20 @@ class Http(_Table):
         return bool(self.tls_cert)
 
 
-class Anonymous(_Table):
+class Anonymous(_Table, frozen=True):
     """What callers without a capability may use."""
 
     resolve_per_second: Natural = 0
     denials_per_minute: Natural = 10
 
 
-class Limits(_Table):
+class Limits(_Table, frozen=True):
     """Limits by kind of caller."""
 
     anonymous: Anonymous = Anonymous()
 
 
-class Registry(_Table):
+class Registry(_Table, frozen=True):
     """The registry role: which namespaces are hosted and how often heads are signed."""
 
     admit: Literal["open", "pinned"] = "open"
@@ -99,13 +99,13 @@ class Registry(_Table):
         return {name: Cid.parse(genesis) for name, genesis in self.namespaces.items()}
 
 
-class Roles(_Table):
+class Roles(_Table, frozen=True):
     """The roles that are on."""
 
     registry: Registry | None = None
 
 
-class Profile(_Table):
+class Profile(_Table, frozen=True):
     """A whole profile. ``name`` is what it was loaded as."""
 
     v: Literal[1]
@@ -154,7 +154,7 @@ def parse_profile(tables: dict[str, Any], name: str = "") -> Profile:
 
 
 def check_listen(http: Http) -> None:
-    """Raises ``unsafe-listen`` for a listener beyond loopback that is plain or open, unless it is told in so many words."""
+    """Raises ``unsafe-listen`` for a plain or open listener beyond loopback, unless told in so many words."""
     if is_loopback(http.address[0]) or http.allow_open_beyond_loopback:
         return
     if not http.tls:

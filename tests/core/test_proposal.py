@@ -71,7 +71,7 @@ WRONG = policy_record("acme", GENESIS, signers={}, by=("a",), **THREE)
     ],
 )
 def test_what_is_wrong_is_refused(changes: dict[str, Any], code: str, at: str | None) -> None:
-    assert decode_proposal(altered()).awaited()
+    assert decode_proposal(altered()).awaited()  # noqa: PGH005 no mock
     with pytest.raises(Rejected) as caught:
         decode_proposal(altered(**changes))
     assert (caught.value.code, caught.value.at) == (code, at)
