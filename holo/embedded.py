@@ -17,7 +17,7 @@ import httpx
 import trio
 
 from holo.core.keys import Kid
-from holo.node import Node, open_node
+from holo.node import Node, open_node, single_error
 from holo.profile import Profile, load_profile
 from holo.store.home import Home
 
@@ -83,7 +83,7 @@ def in_thread(open: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
     finally:
         thread.join()
         if failed:
-            raise _single(failed[0])
+            raise single_error(failed[0])
 
 
 class _Bridge(httpx.BaseTransport):
@@ -105,10 +105,3 @@ class _Bridge(httpx.BaseTransport):
         response = await self._inner.handle_async_request(crossed)
         content = await response.aread()
         return httpx.Response(response.status_code, headers=response.headers, content=content, request=request)
-
-
-def _single(error: BaseException) -> BaseException:
-    """The one error in a group of one, which says more than the group."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

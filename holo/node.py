@@ -123,16 +123,26 @@ async def run_node(home: Home, profile: Profile, ready: Callable[[Listening], No
 
     A second signal ends the process at once, with whatever was acknowledged on the disk.
     """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with listening(home, profile) as running:
-            _log.info("ready", url=running.url, node=did_of(running.node.kid), profile=profile.name)
-            ready(running)
-            async for number in signals:
-                _log.info("stopping", signal=signal.Signals(number).name)
-                break
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with listening(home, profile) as running:
+                _log.info("ready", url=running.url, node=did_of(running.node.kid), profile=profile.name)
+                ready(running)
+                async for number in signals:
+                    _log.info("stopping", signal=signal.Signals(number).name)
+                    break
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except BaseExceptionGroup as group:
+        raise single_error(group) from None
     _log.info("stopped")
+
+
+def single_error(error: BaseException) -> BaseException:
+    """The one error in a group of one, which says more than the group: what leaves a nursery always comes in one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def configure_logging(level: str, form: str) -> None:
