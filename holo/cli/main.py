@@ -130,18 +130,22 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         return exits.BROKEN_PIPE
     except OSError as error:
-        return _failed(invocation, HoloError(_code_of(error), str(error), subject=error.filename))
+        return _failed(invocation, _file_error(error))
     except Exception as error:
         return _fault(invocation, error)
     return exits.OK
 
 
-def _code_of(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "not-found"
-    if isinstance(error, PermissionError):
-        return "not-permitted"
-    return "no-space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "file-failed"
+def _file_error(error: OSError) -> HoloError:
+    """What the system refused, with the file it was about: where one file was to become another, the other."""
+    file = error.filename2 or error.filename
+    code = "file-failed"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        code = "no-space"
+    elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        code = "file-denied"
+    detail = f"{file}: {error.strerror}" if file and error.strerror else str(error)
+    return HoloError(code, detail, subject=str(file) if file else None)
 
 
 def problem_of(error: HoloError) -> dict[str, Any]:

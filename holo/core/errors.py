@@ -320,6 +320,7 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "Others on this machine can reach what a home keeps secret",
         "Give the home to yourself alone: chmod -R go= and the path",
     ),
+    "file-denied": (403, "This user may not use a file or folder", "Correct its permissions, or name another place"),
     "file-failed": (500, "A file could not be read or written", "See detail for what the system said"),
     # operator
     "usage": (400, "The command line cannot be understood", "Read `holo VERB --help`"),

@@ -237,7 +237,11 @@ def need_small(path: Path, limit_bytes: int = _SMALL_FILE_BYTES) -> bytes:
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace ``path`` by ``data`` so that a crash leaves the old file or the new one, and the new one is durable."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns():x}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except OSError as error:
+        error.filename = str(path)  # nobody knows the draft's name
+        raise
     try:
         with open(fd, "wb") as file:
             file.write(data)
