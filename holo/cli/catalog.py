@@ -11,7 +11,7 @@ import msgspec
 from holo.cli import kinds
 from holo.cli.group import Noun
 from holo.cli.history import when
-from holo.cli.invocation import Invocation, fields, table
+from holo.cli.invocation import Invocation, counted, fields, table
 from holo.cli.session import open_client
 from holo.client import Client
 from holo.core import tree
@@ -41,7 +41,7 @@ def show(invocation: Invocation, prefix: str | None, cid: Cid | None) -> None:
         names = list(client.catalog_entries(str(cid or newest.catalog), prefix))
     result: dict[str, Any] = {**msgspec.to_builtins(newest), "items": [msgspec.to_builtins(item) for item in names]}
     about = [("head", f"{newest.head}, seq {newest.seq}"), ("signed", when(newest.at_ms))]
-    about += [("log", f"{newest.log}, {newest.log_size} receipts"), ("names", str(newest.count))]
+    about += [("log", f"{newest.log}, {counted(newest.log_size, 'receipt')}"), ("names", str(newest.count))]
     if cid is not None:
         result = {"catalog": str(cid), "items": result["items"]}
         about = []

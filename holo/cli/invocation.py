@@ -113,6 +113,11 @@ def fields(pairs: Iterable[tuple[str, object]]) -> list[str]:
     return table([name, str(value)] for name, value in pairs if value is not None)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _write(stream: TextIO, line: str) -> None:
     stream.write(line + "\n")
     stream.flush()

@@ -85,6 +85,8 @@ def new(
         lines = policy_edit.describe(genesis, policy_edit.owner_of(keyring))
         invocation.show(policy_edit.view(genesis), [*lines, "dry run: nothing was signed or sent"])
         return
+    for line in policy_edit.unmet_thresholds(genesis):
+        invocation.warn(line)
     proposal = endorsed(genesis, None, unlock_keys(keyring, root_set.keys))
     posted = None
     if sign_only is None:

@@ -11,7 +11,7 @@ import click
 
 from holo.cli import kinds, policy_edit, sealing
 from holo.cli.group import Verb
-from holo.cli.invocation import Invocation
+from holo.cli.invocation import Invocation, counted
 from holo.cli.policy_signing import (
     endorsed,
     report,
@@ -114,7 +114,7 @@ def revoke(
         )
         signers = [signer for signer in parent.signers if signer.key != kid]
         if len(signers) == len(parent.signers) and root_set == parent.roots:
-            raise Rejected("request-invalid", f"{keys.did_of(kid)} is neither a signer nor a root", subject=namespace)
+            raise click.UsageError(f"{keys.did_of(kid)} is neither a signer nor a root of {namespace}.")
         since = client.node().log_size
         selection = sealing.read_current(client, namespace)
         for name in dropped:
@@ -159,7 +159,10 @@ def _change(
 ) -> None:
     """Show a change of policy, ask, sign it with the keys here that it needs, and send it or write it down."""
     changes = policy_edit.differences(parent, child, policy_edit.owner_of(keyring))
-    lines, result = list(changes), {**policy_edit.view(child), "changes": changes}
+    if not changes:
+        raise click.UsageError(f"That changes nothing; `holo ns show {child.ns}` shows the policy in effect.")
+    unmet = policy_edit.unmet_thresholds(child)
+    lines, result = [*changes, *unmet], {**policy_edit.view(child), "changes": changes, "unmet": unmet}
     if sealed is not None:
         lines += _seal_lines(sealed.selection, sealed.revoked)
         result["kept"] = [str(name) for name in sealed.selection.kept]
@@ -188,7 +191,7 @@ def _change(
 
 def _seal_lines(selection: sealing.Selection, revoked: Kid | None) -> list[str]:
     signed = set(selection.signed_by(revoked)) if revoked is not None else set()
-    lines = [f"seal keeps {len(selection.kept)} names, drops {len(selection.dropped)}"]
+    lines = [f"seal keeps {counted(len(selection.kept), 'name')}, drops {len(selection.dropped)}"]
     for name in selection.dropped:
         lines.append(f"- name {name}")
     for name, held in selection.kept.items():

@@ -10,7 +10,7 @@ import click
 
 from holo.cli import kinds, policy_edit, sealing
 from holo.cli.group import Verb
-from holo.cli.invocation import Invocation
+from holo.cli.invocation import Invocation, counted
 from holo.cli.policy_signing import endorsed, report, send_policy, unlock_keys, write_proposal
 from holo.cli.session import open_client
 from holo.cli.signing import read_policy, read_policy_record
@@ -114,7 +114,7 @@ def _look(client: Client, proposal: Proposal) -> _Seen:
         return decode_base64url(client.object(cid).data, NODE_BYTES, at="data")
 
     sealed = sealing.sealed_statements(policy.seal, proposal.nodes, fetch)
-    lines = [f"seal keeps {len(sealed)} names"]
+    lines = [f"seal keeps {counted(len(sealed), 'name')}"]
     for item in client.bindings(policy.ns):
         name = Name.parse(item.name)
         kept = sealed.get(name.path, [])

@@ -64,7 +64,7 @@ def describe(policy: Policy, local: dict[Kid, str]) -> list[str]:
     pairs += [(f"recovery ({policy.recovery.threshold} needed)", known(kid, local)) for kid in policy.recovery.keys]
     pairs += [("signer", _signer(signer, local)) for signer in policy.signers]
     pairs += [("needs", _threshold(item)) for item in policy.thresholds]
-    return fields(pairs)
+    return [*fields(pairs), *unmet_thresholds(policy)]
 
 
 def differences(before: Policy, after: Policy, local: dict[Kid, str]) -> list[str]:
@@ -81,6 +81,18 @@ def differences(before: Policy, after: Policy, local: dict[Kid, str]) -> list[st
         "needs", [_threshold(item) for item in before.thresholds], [_threshold(i) for i in after.thresholds]
     )
     return lines
+
+
+def unmet_thresholds(policy: Policy) -> list[str]:
+    """What nobody could publish under ``policy``, one line each: its signers are fewer than it demands."""
+    if not policy.signers:
+        return ["! nobody is left who may sign a name"]
+    have = len({signer.key for signer in policy.signers})
+    return [
+        f"! {','.join(item.tags)} needs {item.count} signers and the policy lists {have}: nothing new can be published"
+        for item in policy.thresholds
+        if item.count > have
+    ]
 
 
 def view(policy: Policy) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from holo.cli.group import Verb
-from holo.cli.invocation import Invocation, fields
+from holo.cli.invocation import Invocation, counted, fields
 from holo.cli.session import open_client
 from holo.client import Client
 from holo.store.home import files_in
@@ -68,7 +68,7 @@ def _of_node(client: Client, result: dict[str, Any]) -> Iterator[tuple[str, obje
         newest = client.catalog()
         age_s = max(0, time.time() - newest.at_ms / 1000)
         yield "head", f"{newest.head}, seq {newest.seq}, {age_s:.0f} s old"
-        yield "catalog", f"{newest.catalog}, {newest.count} names"
+        yield "catalog", f"{newest.catalog}, {counted(newest.count, 'name')}"
     for item in namespaces:
         yield "namespace", f"{item.ns}, policy {item.policy_seq}, {_state(item.held)}"
 

@@ -135,7 +135,7 @@ def test_a_seal_travels_and_is_shown_against_what_is_current(council: Council, t
     offline = holo(council.homes["ben"], "--yes", "ns", "endorse", file, "--no-send").err
     assert "which names it drops only a node can say" in offline
     ran = holo(council.homes["cyd"], "--json", "--node", council.world.url, "--yes", "ns", "endorse", file)
-    assert "seal keeps 1 names" in ran.err
+    assert "seal keeps 1 name" in ran.err
     assert f"- name {ns}/evil:latest rev 1 {ONE}: dropped" in ran.err
     assert f"- name {ns}/later:latest rev 1 {TWO}: dropped" in ran.err
     assert (ran.json["state"], ran.json["sealed_out"]) == ("effective", [])

@@ -24,6 +24,7 @@ POLICY = {
     "signers": [SIGNER],
     "thresholds": [],
 }
+CHANGE = {**POLICY, "changes": ["str"], "unmet": []}
 POSTED = {
     "ns": "str",
     "genesis": "str",
@@ -91,7 +92,13 @@ def test_adding_a_signer_needs_no_seal(world: World, tmp_path: Path) -> None:
     assert publish(world, home, "acme/daves", ONE, expect=4)["code"] == "signer-not-allowed"
     words = ("--node", world.url, "ns", "policy", "acme", "--add-signer", f"{key}=daves*")
     dry = said(world.alice, *words, "--dry-run")
-    assert shape(dry) == {**POLICY, "seal": None, "thresholds": [{"tags": ["str"], "count": "int"}], "changes": ["str"]}
+    assert shape(dry) == {
+        **POLICY,
+        "seal": None,
+        "thresholds": [{"tags": ["str"], "count": "int"}],
+        "changes": ["str"],
+        "unmet": [],
+    }
     assert process("--home", world.alice, *words).code == 2  # signing needs a yes
     assert shape(said(world.alice, "--yes", *words)) == {**POSTED, "sealed_out": []}
     assert publish(world, home, "acme/daves", ONE)["state"] == "current"
@@ -114,8 +121,7 @@ def test_revoking_a_key_seals_what_shall_survive(world: World, tmp_path: Path) -
     choice = (*words, "--drop", "rev/evil", "--restore", "rev/mixed=1")
     dry = said(alice, *choice, "--dry-run")
     assert shape(dry) == {
-        **POLICY,
-        "changes": ["str"],
+        **CHANGE,
         "kept": ["str"],
         "dropped": ["str"],
         "restored": {"rev/mixed:latest": "int"},
@@ -146,13 +152,20 @@ def test_a_large_namespace_sends_only_the_nodes_that_changed(world: World, tmp_p
 def test_what_cannot_be_revoked_is_refused_before_anything_is_signed(world: World, tmp_path: Path) -> None:
     other = said(tmp_path / "x", "keys", "new", "x")["key"]
     words = ("--node", world.url, "ns", "revoke", "acme")
-    assert said(world.alice, *words, other, expect=2)["code"] == "request-invalid"
+    assert said(world.alice, *words, other, expect=2)["code"] == "usage"
     assert said(world.alice, *words, "alice", expect=2)["code"] == "usage"  # nobody would be root any more
     assert said(world.alice, *words, "nobody", expect=5)["code"] == "key-unknown"
     bob = said(world.bob, "keys", "show", "bob")["key"]
     assert said(world.alice, *words, bob, "--drop", "acme/none", expect=5)["code"] == "not-found"
     assert said(world.alice, *words, bob, "--drop", "other/name", expect=2)["code"] == "usage"
     assert said(world.alice, *words, bob, "--restore", "acme/x", expect=2)["code"] == "usage"
+
+
+def test_a_policy_that_changes_nothing_or_lets_nobody_publish_is_told(world: World) -> None:
+    words = ("--node", world.url, "ns", "policy", "acme")
+    assert "changes nothing" in said(world.alice, *words, expect=2)["detail"]
+    (told,) = said(world.alice, *words, "--require", "locked=64", "--dry-run")["unmet"]
+    assert told.startswith("! locked needs 64 signers")
 
 
 def test_roots_change_with_the_recovery_key_only(world: World, tmp_path: Path) -> None:
