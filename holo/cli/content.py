@@ -13,8 +13,9 @@ import click
 
 from holo.cli import kinds
 from holo.cli.group import Verb
-from holo.cli.invocation import Invocation, fields
+from holo.cli.invocation import Invocation, counted, fields
 from holo.core.cid import Cid
+from holo.core.errors import Rejected
 from holo.store.home import make_private_folder
 from holo.store.intake import Content, Progress, identify
 
@@ -46,13 +47,18 @@ def get(invocation: Invocation, cid: Cid, output: Path | None) -> None:
         if output is None:
             if invocation.json:
                 raise click.UsageError("Content and --json do not share stdout; give -o.")
-            for part in cam.read_content(cid):
-                sys.stdout.buffer.write(part)
+            try:
+                for part in cam.read_content(cid):
+                    sys.stdout.buffer.write(part)
+            except Rejected as error:
+                if error.code != "type-mismatch":
+                    raise
+                raise click.UsageError(f"{cid} is a folder; give -o.") from None
             sys.stdout.buffer.flush()
             return
         found = cam.extract(cid, output)
     result = {"cid": str(cid), "path": str(output), "size": found.size_bytes, "files": found.files}
-    invocation.show(result, f"{output}: {found.files} files, {found.size_bytes} bytes")
+    invocation.show(result, f"{output}: {counted(found.files, 'file')}, {counted(found.size_bytes, 'byte')}")
 
 
 def measure(invocation: Invocation, path: Path) -> Content:

@@ -15,11 +15,11 @@ import click
 from holo.cli import exits
 from holo.cli.content import open_cam
 from holo.cli.group import Verb
-from holo.cli.invocation import Invocation, table
+from holo.cli.invocation import Invocation, counted, table
 from holo.client import Client, Connection, Endpoint
 from holo.core import keys
-from holo.core.errors import HoloError
-from holo.store.home import Home, files_in
+from holo.core.errors import HoloError, Rejected
+from holo.store.home import Home, check_private, files_in
 from holo.store.keyring import NODE, RECOVERY, Keyring, own_kid
 from holo.store.trust import read_remotes, read_trust
 
@@ -86,15 +86,22 @@ def _home(home: Home) -> Iterator[Finding]:
 def _keys(home: Home) -> Iterator[Finding]:
     entries = Keyring(home).entries()
     open_ones = [entry.name for entry in entries if not entry.sealed]
-    yield Finding("keys", "ok", f"{len(entries)} keys, {len(entries) - len(open_ones)} with a passphrase")
+    yield Finding("keys", "ok", f"{counted(len(entries), 'key')}, {len(entries) - len(open_ones)} with a passphrase")
     for entry in entries:
+        try:
+            check_private(entry.path)
+        except Rejected as error:
+            yield Finding("keys", "bad", f"{error.detail}; verbs will not use it: {error.fix}")
         if entry.purpose == RECOVERY:
             yield Finding("keys", "warn", f"{entry.name} lies here; a recovery key belongs offline")
 
 
 def _trust(home: Home) -> Iterator[Finding]:
     trust, remotes = read_trust(home), read_remotes(home)
-    counts = f"{len(trust.nodes)} nodes, {len(trust.namespaces)} namespaces, {len(remotes)} remotes"
+    counts = ", ".join(
+        counted(len(found), noun)
+        for found, noun in ((trust.nodes, "node"), (trust.namespaces, "namespace"), (remotes, "remote"))
+    )
     yield Finding("trust", "ok", counts)
 
 

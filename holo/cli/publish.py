@@ -12,7 +12,7 @@ import msgspec
 from holo.cli import exits, kinds
 from holo.cli.content import measure, store
 from holo.cli.group import Verb
-from holo.cli.invocation import Invocation, fields
+from holo.cli.invocation import Invocation, counted, fields
 from holo.cli.session import open_client
 from holo.cli.signing import (
     Ground,
@@ -30,6 +30,7 @@ from holo.core.binding import Binding
 from holo.core.cid import Cid
 from holo.core.envelope import Record, endorse
 from holo.core.errors import Missing, Rejected
+from holo.core.keys import Kid, did_of
 from holo.core.names import Name
 from holo.http.types import BindingPosted
 from holo.store.home import write_atomically
@@ -73,7 +74,7 @@ def publish(
     if path is not None:
         found = measure(invocation, path) if how["dry_run"] else store(invocation, path)
         cid, meta = found.cid, {"size": found.size_bytes}
-        invocation.say(f"{path}: {found.files} files, {found.size_bytes} bytes, {cid}")
+        invocation.say(f"{path}: {counted(found.files, 'file')}, {counted(found.size_bytes, 'byte')}, {cid}")
     with open_client(invocation, writes=True) as client:
         _sign_and_send(invocation, client, Intent(name, cid, reason, meta, how["prev"] or None), **how)
 
@@ -179,7 +180,7 @@ def _dry_run(invocation: Invocation, ground: Ground, intent: Intent, key: str | 
             *(("prev", cid) for cid in prev),
             ("policy", f"{ground.policy.id}, seq {ground.policy.seq}"),
             ("key", f"{stored.name} {stored.did}"),
-            ("needs", f"{need} signature{'s' if need > 1 else ''}"),
+            ("needs", counted(need, "signature")),
         ]
     )
     invocation.show(result, [*lines, "dry run: nothing was signed or sent"])
@@ -201,19 +202,19 @@ def _revision(client: Client, name: Name, rev: int) -> Binding:
     return found[0]
 
 
-def _waiting(ground: Ground, name: Name, kid: bytes, wanted: Cid | None) -> tuple[Binding, Record]:
+def _waiting(ground: Ground, name: Name, kid: Kid, wanted: Cid | None) -> tuple[Binding, Record]:
     """The one pending statement that still lacks ``kid``'s signature."""
     chosen = [item for item in ground.pending if wanted is None or item[0].id == wanted]
     open_to = [item for item in chosen if kid not in item[1].endorsements and item[0].rev > ground.rev]
     if not chosen:
         raise Missing("not-found", f"nothing waits for signatures on {name}", subject=str(name))
     if not open_to:
-        raise Rejected(
-            "binding-conflict", "all that waits is signed by this key already or was overtaken", subject=str(name)
-        )
+        if any(item[0].rev > ground.rev for item in chosen):
+            raise click.UsageError(f"{did_of(kid)} signed all that waits for {name}; another key has to cosign.")
+        raise Rejected("binding-conflict", f"what waits was overtaken by rev {ground.rev}", subject=str(name))
     if len(open_to) > 1:
-        listed = "; ".join(f"{binding.id} rev {binding.rev} for {binding.cid}" for binding, _ in open_to)
-        raise click.UsageError(f"Several statements wait; give --statement: {listed}")
+        listed = "".join(f"\n  {binding.id} rev {binding.rev} for {binding.cid or 'a yank'}" for binding, _ in open_to)
+        raise click.UsageError(f"Several statements wait; give --statement:{listed}")
     return open_to[0]
 
 

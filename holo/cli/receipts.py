@@ -180,7 +180,9 @@ def _envelope_in(data: bytes) -> bytes:
     try:
         text = data.decode("ascii").strip()
     except UnicodeDecodeError:
-        raise Rejected("envelope-invalid", "neither COSE nor base64url nor JSON") from None
+        raise Rejected(
+            "envelope-invalid", "neither COSE nor base64url nor JSON; a bundle is for `holo receipts bundle-verify`"
+        ) from None
     if text.startswith("{"):
         try:
             value: Any = json.loads(text)
@@ -245,7 +247,9 @@ def _bundle_lines(
         if check.detail:
             lines.append(f"{check.code}{' at ' + check.at if check.at else ''}: {check.detail}")
     held = sum(check.verdict == "ok" for check in report.checks)
-    lines.append(f"{held} of {len(report.checks)} checks hold")
+    stated = sum(check.verdict == "stated" for check in report.checks)
+    word = f"; for {stated} there is the node's word" if stated else ""
+    lines.append(f"{held} of {len(report.checks)} checks hold{word}")
     for decision in decisions:
         lines.append(f"{decision['name']} {decision['outcome']} {decision['cid'] or ''}".rstrip())
         lines.append(f"said by {decision['node']} at {when(decision['at_ms'])}")

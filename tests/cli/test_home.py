@@ -110,6 +110,8 @@ def test_content_goes_in_and_comes_out(home: Path, tmp_path: Path) -> None:
     assert piped.stdout == file.read_bytes()
     assert said(home, "get", ONE, "-o", tmp_path / "none", expect=5)["code"] == "not-found"
     assert said(home, "get", stored["cid"], expect=2)["code"] == "usage"
+    folder = said(home, "put", tmp_path)["cid"]
+    assert f"{folder} is a folder; give -o" in holo(home, "get", folder, expect=2).err
     assert said(home.with_name("nobody"), "get", ONE, "-o", tmp_path / "none", expect=5)["code"] == "not-found"
     assert said(home, "put", tmp_path / "absent", expect=2)["code"] == "usage"
 
@@ -162,6 +164,10 @@ def test_doctor_finds_a_home_that_others_can_read(home: Path) -> None:
     home.chmod(0o750)
     sick = said(home, "doctor", expect=1)
     assert [item["check"] for item in sick["items"] if item["verdict"] == "bad"] == ["home"]
+    home.chmod(0o700)
+    (home / "keys" / "alice.key").chmod(0o644)
+    sick = said(home, "doctor", expect=1)
+    assert [item["check"] for item in sick["items"] if item["verdict"] == "bad"] == ["keys"]
 
 
 def test_a_home_in_use_is_waited_for_and_then_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,3 +231,16 @@ def test_a_node_says_when_it_is_ready_and_ends_well(home: Path) -> None:
         running.communicate(timeout=60)
     assert running.returncode == 0
     assert not (home / "node.json").exists()
+
+
+def test_an_address_that_is_taken_is_said_without_a_traceback(home: Path, world: World) -> None:
+    address = world.url.removeprefix("http://")
+    ran = process("--home", home, "--json", "node", "--http", address, "--set", "store.free_reserve_bytes=0")
+    assert (ran.code, ran.json["code"]) == (6, "listen-failed")
+    assert "Traceback" not in ran.err
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "absent" / "bundle"
+    refused = said(world.alice, "--node", world.url, "resolve", "acme/none", "--receipt", file, expect=2)
+    assert (refused["code"], refused["subject"]) == ("file-failed", str(file))
