@@ -15,11 +15,9 @@ def test_the_commands_by_hand_run_as_written(tmp_path: Path) -> None:
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     section = text.partition("## By hand")[2].partition("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     script = "\n".join(blocks).replace("/tmp/holo-home", str(tmp_path / "home"))
-    assert script.count("holo ") >= 11
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "index.html").write_text("hello")
+    assert script.count("holo ") >= 14
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
         ["/bin/sh", "-euxc", script],
@@ -31,7 +29,8 @@ def test_the_commands_by_hand_run_as_written(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.rstrip().endswith("ok"), ran.stdout
+    assert "\nok\n" in ran.stdout, ran.stdout
+    assert [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("seq ")] == ["0", "1", "2"]
 
 
 def test_the_first_screen_shows_what_the_demo_prints() -> None:

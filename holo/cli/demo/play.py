@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -59,7 +61,7 @@ def demo(invocation: Invocation, folder: Path | None) -> None:
     seconds = time.monotonic() - began
     result = {"ok": True, "lines": lines, "seconds": round(seconds, 1), "home": str(play.a.home)}
     told = "proved: who published what, in which order. not proved: that it is harmless"
-    invocation.show(result, [told, f"{seconds:.0f} s · next: holo --home {_short(play.a.home)} why {NAME}"])
+    invocation.show(result, [told, f"{seconds:.0f} s · next: {_command()} --home {_short(play.a.home)} why {NAME}"])
 
 
 @dataclass
@@ -253,6 +255,12 @@ def _what(source: Path) -> str:
 
 def _short(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _command() -> str:
+    """``holo`` where a shell finds it, else the path that was called."""
+    called = Path(sys.argv[0])
+    return "holo" if shutil.which("holo") or called.name != "holo" else str(_short(called.absolute()))
 
 
 def _key(home: Path, name: str) -> SigningKey:
