@@ -44,7 +44,7 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "name-bound": (
         "revision {n} of the name is {subject}",
-        "the name has no complete statement; {n} wait for more signatures",
+        "the name has no complete statement; waiting for more signatures: {n}",
     ),
     "name-settled": (
         "of {n} at that revision one leads: {subject}",
