@@ -262,3 +262,31 @@ def test_fsck_finds_every_table_tampered_with(tmp_path: Path, table: str, how: s
             pytest.fail(f"fsck stopped at {error!r} instead of reporting it")
     env.close()
     assert found
+
+
+@pytest.mark.parametrize(
+    ("table", "how", "detail"),
+    [
+        ("receipts", "drop", "where receipt 1 is expected: a gap"),
+        ("heads", "drop", "does not follow the head before"),
+        ("heads", "repeat", "does not follow the head before"),
+    ],
+)
+def test_fsck_finds_gaps_and_a_seq_that_was_used_before(tmp_path: Path, table: str, how: str, detail: str) -> None:
+    with closing(open_store(tmp_path / "records")) as store:
+        admitted(store, submit(GENESIS, ROOT))
+        for rev in (1, 2):
+            admitted(store, submit(binding(GENESIS, "app", rev, b"x"), ALICE, BOB))
+            store.make_head()
+        store.make_head()
+    with closing(Environment(tmp_path / "records", DATABASES, map_bytes=1 << 28, free_reserve_bytes=0)) as env:
+        with env.read() as reader:
+            (_, first), (second, _), _ = list(reader.range(table, b""))
+        with env.write() as writer:
+            if how == "drop":
+                writer.delete(table, second)
+            else:  # a head that is signed as it should be, and not the one for this place
+                writer.put(table, second, first)
+        with env.read() as reader:
+            found = [fault.detail for fault in check_store(RecordsReader(reader), NODE.kid) if fault.table == table]
+    assert detail in found
