@@ -14,6 +14,8 @@ from holo.core.decision import Decision, Query
 from holo.core.envelope import Statement
 from holo.core.limits import INT_MAX, PENDING_PER_SIGNER
 from holo.core.names import Name
+from holo.store.bindings import pending
+from holo.store.policies import PolicyCache
 from tests.laws.model import Item
 from tests.laws.pull import converge
 from tests.laws.stores import Node, permitted
@@ -74,6 +76,13 @@ def current(node: Node, path: str = "app/dev") -> list[tuple[Cid, tuple[int, ...
         return [(item.id, item.positions) for item in view.records.current("acme", path)]
 
 
+def shown(node: Node, path: str = "app/dev") -> dict[Cid, tuple[int, ...]]:
+    """The statements a name shows as pending with the positions of their endorsers."""
+    with node.store.view() as view:
+        row = view.namespace("acme")
+        return {cid: tuple(sorted(signed)) for cid, _, signed in pending(view.records, PolicyCache(), row, path)}
+
+
 def ground(make: Callable[[int], Statement], below: Statement) -> Statement:
     """The first of many statements whose id is smaller than another's."""
     return next(made for made in map(make, itertools.count(1)) if made.id < below.id)
@@ -129,14 +138,13 @@ def test_a_mailbox_flooded_by_one_key_below_the_threshold(tmp_path: Path) -> Non
         world.bind("app/dev", "two", INT_MAX - at % 3, by=("bob",), at_ms=at) for at in range(3 * PENDING_PER_SIGNER)
     ]
     best = sorted(flood, key=lambda item: (-item.value["rev"], item.id))[:PENDING_PER_SIGNER]
-    shown = {item.id for item in best} | {wanted.id}
+    expected = {item.id for item in best} | {wanted.id}
     genesis, *rest = world.items
     for order in (rest, rest[::-1], rest[1::2] + rest[::2]):
         with Node(tmp_path, world.hosted) as node, Node(tmp_path, world.hosted, "other") as other:
             node.deliver(genesis, *order, apart=True)
             node.check(world)
-            with node.store.view() as view:
-                assert {entry.binding.id for entry in view.pending(Name("acme", "app", "dev"))} == shown
+            assert shown(node).keys() == expected
             other.deliver(genesis, *order[::2], apart=True)
             converge([node, other])
             other.check(world)
@@ -144,6 +152,37 @@ def test_a_mailbox_flooded_by_one_key_below_the_threshold(tmp_path: Path) -> Non
             node.deliver(world.items.pop())
             node.check(world)
             assert current(node) == [(wanted.id, (0, 2))]
+
+
+def test_a_full_mailbox_keeps_no_other_endorser_out(tmp_path: Path) -> None:
+    world = World(signers=everywhere("alice", "bob"), thresholds=(("*", 3),))
+    for at in range(PENDING_PER_SIGNER):
+        world.bind("app/dev", "two", INT_MAX, by=("bob",), at_ms=at)
+    low = world.bind("app/dev", "one", by=("alice", "bob"))
+    with Node(tmp_path, world.hosted) as node:
+        node.deliver(*world.items, apart=True)
+        node.check(world)
+        assert shown(node)[low.id] == (0,)  # what alice said, without bob
+
+
+def test_a_mailbox_full_under_one_policy_has_room_under_the_next(tmp_path: Path) -> None:
+    world = World(thresholds=(("*", 2),))
+    later = world.amend(world.genesis)
+    old = [world.bind("app/dev", "two", INT_MAX, at_ms=at).id for at in range(PENDING_PER_SIGNER)]
+    new = [world.bind("app/dev", "one", at + 1, policy=later).id for at in range(PENDING_PER_SIGNER)]
+    genesis, amended, *partial = world.items
+    with Node(tmp_path, world.hosted) as node:
+        node.deliver(genesis, amended, *partial, apart=True)
+        node.check(world)
+        assert shown(node).keys() == {*old, *new}
+        # Nothing under a policy before the seal shows, and it takes no room from what does.
+        sealing = world.amend(later, keep={})
+        node.deliver(world.items[-1])
+        assert not shown(node)
+        last = world.bind("app/dev", "one", 1, policy=sealing)
+        node.deliver(world.items[-1])
+        node.check(world)
+        assert shown(node).keys() == {last.id}
 
 
 def test_two_halves_never_make_a_whole(tmp_path: Path) -> None:
@@ -179,6 +218,15 @@ def test_a_seal_that_names_an_id_nobody_has(tmp_path: Path) -> None:
     last = every_order(tmp_path, world)
     assert ask(last, "lib/dev").outcome == "held"
     assert current(last, "lib/dev") == [(kept.id, (0,))]  # the view of the policy last in effect
+
+
+def test_a_seal_that_names_a_statement_of_another_name(tmp_path: Path) -> None:
+    world = World()
+    kept = world.bind("lib/dev", "one")
+    world.amend(world.genesis, keep={"app/dev": [(kept.id, [0])]})
+    last = every_order(tmp_path, world)
+    assert ask(last, "lib/dev").outcome == "held"
+    assert last.policy(world) == world.genesis.id
 
 
 def test_a_seal_followed_by_another(tmp_path: Path) -> None:
@@ -256,6 +304,21 @@ def test_signers_reordered(tmp_path: Path) -> None:
     last.deliver(*world.items[-2:])
     last.check(world)
     assert current(last) == [(both[1].id, (0,)), (both[0].id, (1,))]
+
+
+def test_a_tie_across_a_seal_that_reorders_signers(tmp_path: Path) -> None:
+    world = World()
+    old = world.bind("app/dev", "one")
+    sealing = world.amend(world.genesis, signers=everywhere("bob", "alice"), keep={"app/dev": [(old.id, [0])]})
+    new = world.bind("app/dev", "two", policy=sealing, by=("bob",))
+    last = every_order(tmp_path, world)
+    assert current(last) == sorted([(old.id, (0,)), (new.id, (0,))])
+    assert ask(last).flags == ("forked",)  # one position, but two people
+    world.items.pop()
+    own = world.bind("app/dev", "two", policy=sealing)
+    last = every_order(tmp_path, world)
+    assert current(last) == [(old.id, (0,)), (own.id, (1,))]
+    assert ask(last).outcome == "held"  # two positions, but one person
 
 
 def test_retired_roots_that_make_a_rival(tmp_path: Path) -> None:
