@@ -39,7 +39,8 @@ def embedded(home: Home, profile: Profile | None = None, *, readonly: bool = Fal
 
     With ``readonly`` a shared lock will do, there has to be a store, and only what reads is answered.
     """
-    settings = profile or load_profile("minimal-peer")
+    # One caller writes, and waits for the head: there is nothing to gather.
+    settings = profile or load_profile("minimal-peer", ["roles.registry.head_changes=1"])
     with in_thread(lambda: open_node(home, settings, readonly=readonly)) as (node, token):
         yield Embedded("http://localhost", node.kid, _Bridge(node, token, readonly=readonly))
 

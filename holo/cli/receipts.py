@@ -151,7 +151,8 @@ def bundle_verify(
         }
         for check in report.checks
     ]
-    decisions = [_decision(receipt) for receipt in report.receipts if isinstance(receipt, ResolveReceipt)]
+    claimed = [_decision(receipt) for receipt in report.receipts if isinstance(receipt, ResolveReceipt)]
+    decisions = claimed if report.result != "bad" else []  # what a broken bundle claims is not repeated
     signed_by = sorted({keys.did_of(receipt.signer) for receipt in report.receipts})
     result = {
         "result": report.result,
