@@ -145,7 +145,7 @@ class Intent:
 
 
 def make_binding(invocation: Invocation, ground: Ground, intent: Intent, key: SigningKey) -> Record:
-    """The signed record of ``intent``: the one in the outbox if this was tried before, else a new one.
+    """The signed record of ``intent``: the one in the outbox or the mailbox if this was said before, else a new one.
 
     A new one takes a revision above everything current and above whatever else this key has signed for the name, sent
     or not: two statements of one key at one revision would hold the name.
@@ -159,8 +159,14 @@ def make_binding(invocation: Invocation, ground: Ground, intent: Intent, key: Si
             invocation.say(f"sending {binding.id} again, signed earlier and not answered for")
             return record
         used = max(used, binding.rev)
-    used = max([used, *(binding.rev for binding, record in ground.pending if key.kid in record.endorsements)])
     prev = intent.prev if intent.prev is not None else tuple(binding.id for binding in ground.current)
+    for binding, record in ground.pending:
+        if key.kid not in record.endorsements:
+            continue
+        if (binding.cid, binding.policy, set(binding.prev)) == (intent.cid, ground.policy.id, set(prev)):
+            invocation.say(f"{binding.id} says this already and waits for more signatures")
+            return record
+        used = max(used, binding.rev)
     binding = draft_binding(
         Name(intent.name.namespace, intent.name.handle, intent.name.tag),
         genesis=ground.genesis,

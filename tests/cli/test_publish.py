@@ -68,6 +68,15 @@ def test_a_threshold_makes_it_wait_for_the_other_signature(world: World) -> None
     assert nothing["code"] == "not-found"
 
 
+def test_saying_the_same_again_while_it_waits_makes_nothing_new(world: World) -> None:
+    publish = ("--node", "node", "publish", "acme/again:stable", "--cid")
+    first = said(world.alice, *publish, ONE)
+    again = said(world.alice, *publish, ONE)
+    other = said(world.alice, *publish, TWO)
+    assert (again["statement"], again["receipt"]) == (first["statement"], first["receipt"])
+    assert (other["rev"], other["state"]) == (2, "pending")
+
+
 def test_cosign_asks_which_of_several_is_meant(world: World) -> None:
     one = said(world.alice, "--node", "node", "publish", "acme/which:stable", "--cid", ONE, "--no-wait")
     two = said(world.alice, "--node", "node", "publish", "acme/which:stable", "--cid", TWO, "--no-wait")
