@@ -157,12 +157,12 @@ def test_a_mailbox_flooded_by_one_key_below_the_threshold(tmp_path: Path) -> Non
 def test_a_full_mailbox_keeps_no_other_endorser_out(tmp_path: Path) -> None:
     world = World(signers=everywhere("alice", "bob"), thresholds=(("*", 3),))
     for at in range(PENDING_PER_SIGNER):
-        world.bind("app/dev", "two", INT_MAX, by=("bob",), at_ms=at)
+        world.bind("app/dev", "two", INT_MAX, by=("alice",), at_ms=at)
     low = world.bind("app/dev", "one", by=("alice", "bob"))
     with Node(tmp_path, world.hosted) as node:
         node.deliver(*world.items, apart=True)
         node.check(world)
-        assert shown(node)[low.id] == (0,)  # what alice said, without bob
+        assert shown(node)[low.id] == (1,)  # what bob said, without alice
 
 
 def test_a_mailbox_full_under_one_policy_has_room_under_the_next(tmp_path: Path) -> None:
@@ -218,6 +218,29 @@ def test_a_seal_that_names_an_id_nobody_has(tmp_path: Path) -> None:
     last = every_order(tmp_path, world)
     assert ask(last, "lib/dev").outcome == "held"
     assert current(last, "lib/dev") == [(kept.id, (0,))]  # the view of the policy last in effect
+
+
+def test_a_seal_that_lists_fewer_endorsers_than_were_needed(tmp_path: Path) -> None:
+    world = World(thresholds=(("*", 2),))
+    kept = world.bind("app/dev", "one", by=("alice", "bob"))
+    world.amend(world.genesis, keep={"app/dev": [(kept.id, [0])]})
+    last = every_order(tmp_path, world)
+    assert ask(last).outcome == "held"
+    assert last.policy(world) == world.genesis.id
+
+
+def test_a_complete_statement_that_falls_out_of_a_mailbox(tmp_path: Path) -> None:
+    world = World(thresholds=(("*", 2),))
+    whole = world.bind("app/dev", "one", by=("alice", "bob"))
+    world.sign(whole, "alice")
+    genesis, complete, half = world.items
+    for at in range(PENDING_PER_SIGNER):
+        world.bind("app/dev", "two", INT_MAX, at_ms=at)
+    for order in ([half, complete], [complete, half]):
+        with Node(tmp_path, world.hosted) as node:
+            node.deliver(genesis, *order, *world.items[3:])
+            node.check(world)
+            assert current(node) == [(whole.id, (0, 1))]
 
 
 def test_a_seal_that_names_a_statement_of_another_name(tmp_path: Path) -> None:
