@@ -8,7 +8,7 @@ built from its contents) with what it judges, never a rule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from holo.core import codec, tree
@@ -76,7 +76,7 @@ class Model:
         """Take in what was delivered, in this order, whatever it is worth; what comes too early leaves nothing."""
         for item in items:
             if self.ready(item):
-                self.items.append(item)
+                self.items.append(replace(item, nodes=self._linked(item)) if item.nodes else item)
                 if item.kind == "policy":
                     self._policies.clear()
 
@@ -120,6 +120,18 @@ class Model:
         if item.kind == "binding":
             return payload["policy"] in known
         return payload["prev"] is None or payload["prev"] in known
+
+    def _linked(self, item: Item) -> tuple[bytes, ...]:
+        """The nodes of an item that the seal reaches through them and those that came before."""
+        ns = item.record.statement.value["ns"]
+        known = self.realm(ns).nodes | {Cid.of(DAG_CBOR, node): node for node in item.nodes}
+        reached, waiting = [], [item.record.statement.value["seal"]]
+        while waiting:
+            node = known.get(waiting.pop())
+            if node is not None and node not in reached:
+                reached.append(node)
+                waiting += _links(node)
+        return tuple(node for node in item.nodes if node in reached)
 
     def _known(self, ns: str) -> set[Cid]:
         if ns not in self._policies:
@@ -467,6 +479,15 @@ def _decision(realm: Realm | None, query: Payload, path: Path) -> Payload:
         "statement": chosen.id if chosen else None,
         "cid": chosen.payload["cid"] if chosen else None,
     }
+
+
+def _links(node: bytes) -> list[Cid]:
+    """What a tree node links to, if it is one."""
+    try:
+        shape = codec.decode(node, NODE_BYTES)
+        return [link for _, _, link in shape[3]] if shape[0] == 1 else []
+    except Exception:  # rubbish links to nothing
+        return []
 
 
 def path_of(payload: Payload) -> Path:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import pytest
 import trio
 
+from holo.core import codec, tree
+from holo.core.cid import DAG_CBOR, Cid
+from holo.core.envelope import Statement
 from holo.core.errors import Rejected
+from holo.core.limits import LEAF_KEYS
+from holo.core.tree_node import decode_node
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
 from holo.roles.registry import Incoming, Registry
 from tests.laws.model import Item
+from tests.laws.pull import converge
 from tests.laws.stores import Node, submission_of
-from tests.laws.world import World
+from tests.laws.world import NOBODY_HAS, World
 
 
 def sealed_world() -> tuple[World, Item, Item, Item]:
@@ -99,6 +108,117 @@ def test_heads_that_were_signed_between_do_not_decide(tmp_path: Path) -> None:
         other.deliver(genesis, statement, Item(seal.record))
         assert node.catalog() == other.catalog()
         node.check(world)
+
+
+def large_seal() -> tuple[World, tuple[Item, ...], Statement, dict[Cid, bytes]]:
+    """(world, everything but the seal, a policy with a seal over a tree of several levels, the nodes by id)."""
+    world = World()
+    handles = [f"{one}/{other}{number}" for one in "ab" for other in "xy" for number in range(40)]
+    kept = {f"{handle}/dev": [(world.bind(f"{handle}/dev", "one").id, [0])] for handle in handles}
+    made = world.seal(kept)
+    before = tuple(world.items)
+    sealing = world.amend(world.genesis, keep=kept, nodes=False)
+    assert sealing.value["seal"] == made.root
+    return world, before, sealing, made.added
+
+
+def test_a_tree_comes_in_parts_from_the_root_down(tmp_path: Path) -> None:
+    world, before, sealing, nodes = large_seal()
+    root = sealing.value["seal"]
+    parts = [nodes[root], *(data for cid, data in nodes.items() if cid != root)]
+    inner = [data for data in parts[1:] if decode_node(data).total > LEAF_KEYS]
+    assert inner, "more than two levels"
+    for order in (parts, [parts[0], *inner, *parts[:0:-1]]):
+        with Node(tmp_path, world.hosted) as node:
+            node.deliver(*before, world.items[-1])
+            for data in order:
+                node.deliver(world.sign(sealing, "root", nodes=[data]))
+                node.check_catalog()
+                node.reopen()
+            # What came before the node that links to it was not kept, and has to come again.
+            for data in order:
+                node.deliver(world.sign(sealing, "root", nodes=[data]))
+            node.check_catalog()
+            assert node.policy(world) == sealing.id
+
+
+def test_partial_holders_of_a_large_seal_complete_it_for_each_other(tmp_path: Path) -> None:
+    world, before, sealing, nodes = large_seal()
+    root = sealing.value["seal"]
+    below = [data for cid, data in nodes.items() if cid != root]
+    genesis, *statements = before
+    with ExitStack() as stack:
+        holders = [stack.enter_context(Node(tmp_path, world.hosted, f"node{at}")) for at in range(3)]
+        for at, node in enumerate(holders):
+            part = [item for index, item in enumerate(statements) if index % 3 == at]
+            node.deliver(genesis, *part, world.items[-1])
+            # Each has the root and another part of what is below; of two levels the upper one is everywhere.
+            some = [data for index, data in enumerate(below) if index % 3 == at or decode_node(data).total > LEAF_KEYS]
+            node.deliver(world.sign(sealing, "root", nodes=[nodes[root], *some]))
+            assert node.policy(world) == world.genesis.id
+        converge(holders)
+        for node in holders:
+            assert node.policy(world) == sealing.id
+            assert node.catalog() == holders[0].catalog()
+            with node.store.view() as view:
+                assert sum(1 for _ in view.currents(world.ns)) == len(statements)
+
+
+ONE, TWO, THREE = (Cid.of(DAG_CBOR, b"%d" % at) for at in range(3))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[NOBODY_HAS, [0]]],
+        [7],
+        [[NOBODY_HAS]],
+        [["text", [0]]],
+        [[NOBODY_HAS, 0]],
+        [[NOBODY_HAS, []]],
+        [[NOBODY_HAS, [-1]]],
+        [[NOBODY_HAS, ["0"]]],
+        [[ONE, [0]], [TWO, [0]], [THREE, [0]]],
+        [[ONE, [0]], [ONE, [0]]],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kept_first", [False, True])
+def test_a_seal_that_can_never_be_whole_holds_the_namespace(tmp_path: Path, value: list[Any], kept_first: bool) -> None:
+    world = World()
+    kept = world.bind("lib/dev", "one")
+    made = tree.build([(b"app/dev", value), (b"lib/dev", [[kept.id, [0]]])])
+    sealing = world.amend(world.genesis, seal=made.root)
+    world.sign(sealing, "root", nodes=made.added.values())
+    genesis, statement, *sealed = world.items
+    with Node(tmp_path, world.hosted) as node:
+        node.deliver(genesis, *([statement, *sealed] if kept_first else [*sealed, statement]), apart=True)
+        node.check(world)
+        assert node.policy(world) == world.genesis.id
+
+
+@pytest.mark.parametrize("positions", [[1], [0, 1], [1, 0], [0, 0], [0, 2], [300]], ids=str)
+def test_a_seal_with_positions_nobody_endorsed_from_holds_the_namespace(tmp_path: Path, positions: list[int]) -> None:
+    world = World()
+    kept = world.bind("app/dev", "one")
+    sealing = world.amend(world.genesis, keep={"app/dev": [(kept.id, positions)]})
+    with Node(tmp_path, world.hosted) as node:
+        node.deliver(*world.items, apart=True)
+        node.check(world)
+        assert node.policy(world) != sealing.id
+
+
+def test_a_seal_that_is_no_tree_holds_the_namespace(tmp_path: Path) -> None:
+    world = World()
+    kept = world.bind("app/dev", "one")
+    made = world.seal({"app/dev": [(kept.id, [0])]})
+    lying = codec.encode([1, b"app", None, [[0x2F, 65, made.root], [0x30, 65, made.root]]])
+    for data in (kept.bytes, codec.encode([0, [[b"b", 1], [b"a", 1]]]), lying):
+        sealing = world.amend(world.genesis, seal=Cid.of(DAG_CBOR, data))
+        with Node(tmp_path, world.hosted) as node:
+            node.deliver(*world.items[:2], world.sign(sealing, "root", nodes=[data, *made.added.values()]))
+            node.check(world)
+            assert node.policy(world) == world.genesis.id
 
 
 async def test_the_registry_brings_the_nodes_its_own_trees_hold(tmp_path: Path) -> None:

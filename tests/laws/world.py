@@ -79,12 +79,16 @@ class World:
         recovery: Owners | None = None,
         keep: Kept | None = None,
         nodes: bool = True,
+        seal: Cid | None = None,
         nonce: int = 0,
         by: Sequence[str] = ("root",),
     ) -> Statement:
-        """Add a successor of ``parent`` that differs from it as given, signed by ``by``; ``keep`` makes it a seal."""
+        """Add a successor of ``parent`` that differs from it as given, signed by ``by``.
+
+        ``keep`` makes it a seal and brings the tree's nodes, unless ``nodes`` is off; ``seal`` is a root and no more.
+        """
         was = parent.value
-        seal = None if keep is None else self.seal(keep)
+        made = None if keep is None else self.seal(keep)
         statement = self._policy(
             parent,
             [(entry["key"], entry["handles"], entry["tags"]) for entry in was["signers"]]
@@ -93,10 +97,10 @@ class World:
             [(entry["tags"][0], entry["count"]) for entry in was["thresholds"]] if thresholds is None else thresholds,
             (was["roots"]["keys"], was["roots"]["threshold"]) if roots is None else roots,
             (was["recovery"]["keys"], was["recovery"]["threshold"]) if recovery is None else recovery,
-            None if seal is None else seal.root,
+            seal if made is None else made.root,
             nonce,
         )
-        self.sign(statement, *by, nodes=seal.added.values() if seal is not None and nodes else ())
+        self.sign(statement, *by, nodes=made.added.values() if made is not None and nodes else ())
         return statement
 
     def seal(self, keep: Kept) -> tree.Change:
