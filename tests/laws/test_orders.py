@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 
 from tests.laws.effort import effort, keep_trying
 from tests.laws.stores import Node, permitted
-from tests.laws.world import World, worlds
+from tests.laws.world import World, crowded_worlds, worlds
 
 
 @effort()
 @given(world=worlds(), data=st.data())
 def test_any_order_gives_one_state(tmp_path: Path, world: World, data: st.DataObject) -> None:
+    deliver_at_random(tmp_path, world, data)
+
+
+@effort(0.15)
+@given(world=crowded_worlds(), data=st.data())
+def test_any_order_gives_one_state_where_mailboxes_overflow(tmp_path: Path, world: World, data: st.DataObject) -> None:
     deliver_at_random(tmp_path, world, data)
 
 

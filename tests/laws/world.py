@@ -217,11 +217,11 @@ STEPS: Final = ["bind"] * 5 + ["endorse"] * 3 + ["amend"] * 2 + ["seal"] * 3 + [
 class Drawing:
     """Draws one world, step by step, each step building on what the steps before left."""
 
-    def __init__(self, draw: Draw) -> None:
+    def __init__(self, draw: Draw, signers: Signers | None = None, thresholds: Thresholds | None = None) -> None:
         self.draw = draw
         self.world = World(
-            signers=_people(*draw(SOME_SIGNERS)),
-            thresholds=draw(SOME_THRESHOLDS),
+            signers=signers or _people(*draw(SOME_SIGNERS)),
+            thresholds=thresholds or draw(SOME_THRESHOLDS),
             roots=self._owners(ROOTS),
             recovery=self._owners(RECOVERY),
         )
@@ -357,6 +357,31 @@ class Drawing:
 
     def _maybe(self, strategy: st.SearchStrategy[Any]) -> Any:
         return self.draw(strategy) if self.draw(st.integers(0, 3)) == 0 else None
+
+
+class CrowdedDrawing(Drawing):
+    """Draws a world of one name whose mailboxes overflow: two must sign, and everybody proposes all the time."""
+
+    def __init__(self, draw: Draw) -> None:
+        super().__init__(draw, signers=_people("alice", "bob", "carol"), thresholds=(("*", 2),))
+
+    def _bind(self) -> None:
+        cited = self._some_policy()
+        listed = [NAMES[entry["key"]] for entry in cited.value["signers"]]
+        for at in self.draw(st.lists(st.integers(0, 99), min_size=4, max_size=12)):
+            made = self.world.binding("app/dev", "one", at % 3 + 1, policy=cited, at_ms=at)
+            some = st.lists(st.sampled_from(listed), min_size=1, max_size=1 if at % 10 else 2, unique=True)
+            self.world.sign(made, *self.draw(some))
+            self.bindings.append(made)
+
+
+@st.composite
+def crowded_worlds(draw: st.DrawFn) -> World:
+    """A world of mailboxes that overflow."""
+    drawing = CrowdedDrawing(draw)
+    for _ in range(draw(st.integers(3, 14))):
+        drawing.step()
+    return drawing.world
 
 
 @st.composite
