@@ -12,7 +12,7 @@ from holo.cli import kinds
 from holo.cli.group import Noun
 from holo.cli.history import when
 from holo.cli.invocation import Invocation, counted, fields, table
-from holo.cli.session import open_client
+from holo.cli.opening import open_client
 from holo.client import Client
 from holo.core import tree
 from holo.core.cid import Cid

@@ -10,7 +10,7 @@ import msgspec
 from holo.cli import kinds
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, table
-from holo.cli.session import open_client
+from holo.cli.opening import open_client
 from holo.core.errors import Missing
 from holo.core.names import Name
 

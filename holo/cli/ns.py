@@ -11,6 +11,7 @@ from holo.cli.group import Noun
 from holo.cli.invocation import Invocation, fields
 from holo.cli.ns_change import policy, revoke
 from holo.cli.ns_endorse import endorse
+from holo.cli.opening import open_client
 from holo.cli.policy_signing import (
     endorsed,
     report,
@@ -20,7 +21,6 @@ from holo.cli.policy_signing import (
     unlock_keys,
     write_proposal,
 )
-from holo.cli.session import open_client
 from holo.cli.signing import read_policy
 from holo.core import names
 from holo.core.cid import Cid

@@ -12,6 +12,7 @@ import click
 from holo.cli import kinds, policy_edit, sealing
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, counted
+from holo.cli.opening import open_client
 from holo.cli.policy_signing import (
     endorsed,
     report,
@@ -21,7 +22,6 @@ from holo.cli.policy_signing import (
     unlock_keys,
     write_proposal,
 )
-from holo.cli.session import open_client
 from holo.cli.signing import read_policy
 from holo.client import Client
 from holo.core import keys, names

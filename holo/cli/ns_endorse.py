@@ -11,8 +11,8 @@ import click
 from holo.cli import kinds, policy_edit, sealing
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, counted
+from holo.cli.opening import open_client
 from holo.cli.policy_signing import endorsed, report, send_policy, unlock_keys, write_proposal
-from holo.cli.session import open_client
 from holo.cli.signing import read_policy, read_policy_record
 from holo.client import Client
 from holo.core import names

@@ -13,7 +13,7 @@ from holo.cli import exits, kinds
 from holo.cli.content import measure, store
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, counted, fields
-from holo.cli.session import open_client
+from holo.cli.opening import open_client
 from holo.cli.signing import (
     Ground,
     Intent,

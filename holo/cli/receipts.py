@@ -60,7 +60,7 @@ def receipts() -> None:
 @click.pass_obj
 def list_(invocation: Invocation, type_: str | None, subject: str | None, since: int | None) -> None:
     """The receipts of the node, oldest first."""
-    from holo.cli.session import open_client
+    from holo.cli.opening import open_client
 
     with open_client(invocation) as client:
         items = list(client.receipts(type=type_, subject=subject, since=since))
@@ -73,7 +73,7 @@ def list_(invocation: Invocation, type_: str | None, subject: str | None, since:
 @click.pass_obj
 def show(invocation: Invocation, receipt: Cid) -> None:
     """One receipt of the node, its signature verified."""
-    from holo.cli.session import open_client
+    from holo.cli.opening import open_client
 
     with open_client(invocation) as client:
         item = client.receipt(receipt)
@@ -198,7 +198,7 @@ def _envelope_in(data: bytes) -> bytes:
 
 def _fetched(invocation: Invocation, receipt: Cid) -> tuple[Receipt, dict[str, Any] | None]:
     """A receipt from the node, and its place in the log that the node's newest head signs."""
-    from holo.cli.session import open_client
+    from holo.cli.opening import open_client
 
     with open_client(invocation) as client:
         opened = open_receipt(decode_base64url(client.receipt(receipt).receipt_cose, 2 * RECEIPT_BYTES, at="receipt"))

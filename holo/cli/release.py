@@ -12,8 +12,8 @@ from holo.cli.exits import OK, exit_of_decision
 from holo.cli.group import Noun
 from holo.cli.history import when
 from holo.cli.invocation import Invocation, fields
+from holo.cli.opening import open_client
 from holo.cli.resolve import ask, plain, step_lines, summary
-from holo.cli.session import open_client
 from holo.core.names import Name
 
 

@@ -13,7 +13,7 @@ from holo.cli import kinds
 from holo.cli.exits import INCONCLUSIVE, OK, exit_of_decision
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, fields
-from holo.cli.session import open_client
+from holo.cli.opening import open_client
 from holo.client import Client
 from holo.core import decision
 from holo.core.cid import Cid

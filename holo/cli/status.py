@@ -11,7 +11,7 @@ import msgspec
 
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, counted, fields
-from holo.cli.session import open_client
+from holo.cli.opening import open_client
 from holo.client import Client
 from holo.store.home import files_in
 from holo.store.keyring import Keyring

@@ -11,8 +11,8 @@ from holo.cli.content import measure
 from holo.cli.exits import exit_of_decision
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, fields
+from holo.cli.opening import open_client
 from holo.cli.resolve import Reader, ask, exit_of_agreement, plain, reader_policy, step_lines, summary
-from holo.cli.session import open_client
 from holo.core.names import Name
 
 

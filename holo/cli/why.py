@@ -13,9 +13,9 @@ from holo.cli.explain import entries
 from holo.cli.group import Verb
 from holo.cli.history import when
 from holo.cli.invocation import Invocation, fields
+from holo.cli.opening import open_client
 from holo.cli.receipts import lines_of
 from holo.cli.resolve import ask, plain, step_lines, summary
-from holo.cli.session import open_client
 from holo.client import Client
 from holo.core.cid import Cid
 from holo.core.errors import HoloError, Missing

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holo.cli import session
+from holo.cli import opening
 from holo.core.cid import RAW, Cid
 from holo.core.errors import CODES
 from holo.core.limits import BINDING_BYTES
@@ -171,7 +171,7 @@ def test_doctor_finds_a_home_that_others_can_read(home: Path) -> None:
 
 
 def test_a_home_in_use_is_waited_for_and_then_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LOCK_WAIT_S", 0.2)
+    monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.2)
     said(home, "keys", "new", "alice")
     with Home(home).lock():
         problem = said(home, "ns", "new", "own", expect=7)
@@ -181,7 +181,7 @@ def test_a_home_in_use_is_waited_for_and_then_reported(home: Path, monkeypatch: 
 
 
 def test_readers_share_a_home_and_writers_do_not(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LOCK_WAIT_S", 0.2)
+    monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.2)
     said(home, "keys", "new", "alice")
     said(home, "ns", "new", "own")
     said(home, "publish", "own/tool", "--cid", ONE)
