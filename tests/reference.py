@@ -229,7 +229,7 @@ class Namespace:
             for item in mailbox(Partial(binding.id, binding.rev) for binding in box.values()):
                 if item.rev > floor:
                     kept.setdefault(path, {}).setdefault(item.id, (item.rev, policy, set()))[2].add(position)
-        return {path: _shown(path, found) for path, found in kept.items()}
+        return {path: _shown(found) for path, found in kept.items()}
 
     def _node(self, cid: Cid) -> bytes:
         if cid not in self.nodes:
@@ -249,12 +249,11 @@ def settled(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(by_id[item.id] for item in settle(candidate.standing for candidate in by_id.values()))
 
 
-def _shown(path: str, found: Mapping[Cid, tuple[int, Policy, set[int]]]) -> list[Cited]:
+def _shown(found: Mapping[Cid, tuple[int, Policy, set[int]]]) -> list[Cited]:
     """What a name shows of what waits for it: statement → (rev, the policy it cites, positions)."""
-    tag = path.rpartition("/")[2]
     ordered = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
     return shown_pending(
-        (Cited(statement, tuple(sorted(positions))), policy.threshold_for(tag))
+        (Cited(statement, tuple(sorted(positions))), len(policy.signers))
         for statement, (_, policy, positions) in ordered
     )
 

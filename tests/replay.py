@@ -197,8 +197,8 @@ def _mailbox(of: Mapping[str, Json]) -> Json:
 
 def _show_pending(of: Mapping[str, Json]) -> Json:
     waiting = [
-        (state.Cited(Cid.parse(statement), tuple(positions)), threshold)
-        for statement, positions, threshold in of["waiting"]
+        (state.Cited(Cid.parse(statement), tuple(positions)), signers)
+        for statement, positions, signers in of["waiting"]
     ]
     return {"shown": [[str(item.statement), list(item.positions)] for item in state.shown_pending(waiting)]}
 

@@ -152,7 +152,7 @@ class Rederivation:
             if sealing is not None and policy.seq < sealing.seq:
                 raise _broken(binding.id, "it waits under a policy from before the latest seal")
             order.append((-binding.rev, binding.id))
-            waiting.append((cited, policy.threshold_for(name.tag)))
+            waiting.append((cited, len(policy.signers)))
         if order != sorted(order):
             raise _broken(realm.state.pending, "what waits is not in order")
         if shown_pending(waiting) != [cited for cited, _ in waiting]:

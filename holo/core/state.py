@@ -18,13 +18,12 @@ from holo.core.envelope import Statement, make_statement, open_statement
 from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.keys import Kid, kid_of
+from holo.core.tree_node import encode_value
 
 STATE_TYPE: Final = "namespace-state"
 CATALOG_TYPE: Final = "catalog"
 
 _HELD_CODES: Final = ("rivals", "seal")
-_STATEMENT_BYTES: Final = 44  # a link and the heads of two lists, at their longest
-_POSITION_BYTES: Final = 2  # at its longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +122,20 @@ def parse_pending(value: Sequence[Any]) -> tuple[Cited, ...]:
 
 
 def shown_pending(waiting: Iterable[tuple[Cited, int]]) -> list[Cited]:
-    """What a name shows of all that waits for it, given in order, each statement with its threshold.
+    """What a name shows of all that waits for it, given in order, each with the number of signers of the cited policy.
 
-    Of each statement as many of its lowest positions as its threshold asks for; and as many statements as one tree
-    value has room for where each shows that many. So where it is cut depends on which statements come first, never on
-    how many endorsements of them are known: a node that knows more of the last one would not show it, the others
-    would never learn why, and their states would differ for ever. What is cut off is not part of the state until
-    something before it goes.
+    As many as one tree value has room for if all of these signers had endorsed each. So where it is cut depends on
+    which statements come first and never on how many endorsements of them are known: a node that knew one more of the
+    last statement would not show it, the others would never learn why, and their states would differ for ever. What is
+    cut off is not part of the state until something before it goes.
     """
     shown = []
     room = limits.TREE_VALUE_BYTES
-    for cited, threshold in waiting:
-        room -= _STATEMENT_BYTES + _POSITION_BYTES * threshold
+    for cited, signers in waiting:
+        room -= len(encode_value(cited_value([Cited(cited.statement, tuple(range(signers)))])))
         if room < 0:
             break
-        shown.append(Cited(cited.statement, cited.positions[:threshold]))
+        shown.append(cited)
     return shown
 
 

@@ -131,7 +131,7 @@ def pending(
 
     Only under policies in effect from the latest seal on, and only revs above the current one: lower ones can never
     become current, and leaving them out makes this a function of the set whatever was completed in between. As many
-    as one tree value has room for, with as many positions of each as its threshold asks for.
+    as one tree value has room for, whoever else endorses them.
     """
     current = records.current(row.ns, path)
     floor = current[0].rev if current else 0
@@ -148,16 +148,10 @@ def pending(
         position = policy.position_of(item.kid)
         assert position is not None, "only listed signers have a mailbox"
         found.setdefault(item.id, (item.rev, policy, {}))[2][position] = item.signature
-    tag = path.rpartition("/")[2]
-    waiting = []
-    for cid in sorted(found, key=lambda cid: (-found[cid][0], cid)):
-        _, policy, signatures = found[cid]
-        waiting.append((Cited(cid, tuple(sorted(signatures))), policy.threshold_for(tag)))
-    shown = []
-    for cited in shown_pending(waiting):
-        rev, _, signatures = found[cited.statement]
-        shown.append((cited.statement, rev, {at: signatures[at] for at in cited.positions}))
-    return shown
+    ordered = sorted(found, key=lambda cid: (-found[cid][0], cid))
+    waiting = [(Cited(cid, tuple(sorted(found[cid][2]))), len(found[cid][1].signers)) for cid in ordered]
+    shown = [cited.statement for cited in shown_pending(waiting)]
+    return [(cid, found[cid][0], found[cid][2]) for cid in shown]
 
 
 def standings_that_count(

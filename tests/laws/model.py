@@ -358,7 +358,7 @@ class Realm:
         floor = max((item.payload["rev"] for item in self.names.get(path, [])), default=0)
         start = self._latest_seal(self.chain) or 0
         revs: dict[Cid, int] = {}
-        needs: dict[Cid, int] = {}
+        everybody: dict[Cid, Positions] = {}
         shown: dict[Cid, set[int]] = {}
         for cited in self.chain[start:]:
             for at, signer in enumerate(self.policies[cited]["signers"]):
@@ -369,18 +369,14 @@ class Realm:
                 }
                 above = {cid: rev for cid, rev in box.items() if rev > floor}
                 for cid in sorted(above, key=lambda cid: (-above[cid], bytes(cid)))[:8]:
-                    revs[cid], needs[cid] = (
-                        above[cid],
-                        threshold_of(self.policies[cited], path.rpartition("/")[2]),
-                    )
+                    revs[cid], everybody[cid] = above[cid], list(range(len(self.policies[cited]["signers"])))
                     shown.setdefault(cid, set()).add(at)
         room, cut = 4096, []
         for cid in sorted(shown, key=lambda cid: (-revs[cid], bytes(cid))):
-            threshold = needs[cid]
-            room -= 44 + 2 * threshold
+            room -= len(codec.encode([cid, everybody[cid]]))
             if room < 0:
                 break
-            cut.append((cid, sorted(shown[cid])[:threshold]))
+            cut.append((cid, sorted(shown[cid])))
         return cut
 
     # --- what it adds up to

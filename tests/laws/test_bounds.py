@@ -31,6 +31,22 @@ def test_what_shows_converges_where_it_is_cut(tmp_path: Path) -> None:
         assert node.catalog() == other.catalog()
 
 
+def test_a_full_mailbox_converges_where_others_signed_the_same(tmp_path: Path) -> None:
+    world = World(signers=everywhere("alice", "bob", "carol"), thresholds=(("*", 2),))
+    for at in range(PENDING_PER_SIGNER):
+        world.bind("app/dev", "one", 1, by=("carol",), at_ms=at)
+    wanted = world.bind("app/dev", "two", 2, by=("alice",))
+    world.sign(wanted, "bob")
+    common = list(world.items)
+    with Node(tmp_path, world.hosted) as node, Node(tmp_path, world.hosted, "other") as other:
+        node.deliver(*common, world.sign(wanted, "carol"))
+        other.deliver(*common)
+        converge([node, other])
+        # Carol's mailbox has no room for all nine, and both must see why.
+        assert node.catalog() == other.catalog()
+        node.check(world)
+
+
 def test_a_flood_of_rivals_keeps_no_branch_out(tmp_path: Path) -> None:
     world = World()
     first = world.amend(world.genesis, signers=everywhere("alice", "bob", "carol"))

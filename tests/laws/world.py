@@ -368,7 +368,7 @@ class CrowdedDrawing(Drawing):
     def _bind(self) -> None:
         cited = self._some_policy()
         listed = [NAMES[entry["key"]] for entry in cited.value["signers"]]
-        for at in self.draw(st.lists(st.integers(0, 99), min_size=4, max_size=12)):
+        for at in self.draw(st.lists(st.integers(0, 40), min_size=4, max_size=12)):
             made = self.world.binding("app/dev", "one", at % 3 + 1, policy=cited, at_ms=at)
             some = st.lists(st.sampled_from(listed), min_size=1, max_size=1 if at % 10 else 2, unique=True)
             self.world.sign(made, *self.draw(some))

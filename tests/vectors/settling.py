@@ -106,19 +106,21 @@ def mailboxes() -> Group:
             statements=[{"id": str(item.id), "rev": item.rev} for item in partials],
         )  # fmt: skip
     ids = [Cid.of(DAG_CBOR, b"%d" % number) for number in range(95)]
-    one_each = [(Cited(cid, (number % 4,)), 2) for number, cid in enumerate(ids)]
-    all_each = [(Cited(cid, tuple(range(4))), 2) for cid in ids]
-    wide = [(Cited(cid, tuple(range(200))), 96) for cid in ids[:20]]
+    one_each = [(Cited(cid, (number % 4,)), 4) for number, cid in enumerate(ids)]
+    all_each = [(Cited(cid, tuple(range(4))), 4) for cid in ids]
+    wide = [(Cited(cid, (0, 255)), 256) for cid in ids[:20]]
+    mixed = [(Cited(cid, (0,)), 256 if number % 2 else 30) for number, cid in enumerate(ids[:30])]
     for name, waiting, shown in (
         ("few-show", one_each[:8], 8),
-        ("one-signer-each", one_each, 85),
-        ("more-signers-each", all_each, 85),
-        ("many-signers-each", wide, 17),
+        ("one-of-four-each", one_each, 87),
+        ("all-of-four-each", all_each, 87),
+        ("two-of-many-each", wide, 7),
+        ("of-different-policies", mixed, 13),
     ):
         found = shown_pending(waiting)
         assert len(found) == shown, (name, len(found))
         group.valid(
             name, "show-pending", {"shown": [[str(item.statement), list(item.positions)] for item in found]},
-            waiting=[[str(item.statement), list(item.positions), threshold] for item, threshold in waiting],
+            waiting=[[str(item.statement), list(item.positions), signers] for item, signers in waiting],
         )  # fmt: skip
     return group
