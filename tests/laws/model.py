@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from holo.core import codec, tree
 from holo.core.cid import DAG_CBOR, Cid
+from holo.core.decision import Query
 from holo.core.envelope import Record
 from tests.records import kid
 
@@ -102,14 +103,14 @@ class Model:
         realm = self.realm(ns)
         return realm.decide().contents() if self.hosted[ns] in realm.policies else None
 
-    def decision(self, ns: str, path: Path, pin: Cid | None = None, policy_ref: Cid | None = None) -> bytes:
-        """The bytes of the decision about a name."""
-        realm = self.realm(ns) if ns in self.hosted else None
+    def decision(self, query: Query) -> bytes:
+        """The bytes of the decision about a question."""
+        name = query.name
+        realm = self.realm(name.namespace) if name.namespace in self.hosted else None
         if realm is not None:
             realm = realm.decide() if realm.genesis in realm.policies else None
-        handle, _, tag = path.rpartition("/")
-        query = {"ns": ns, "handle": handle, "tag": tag, "cid": pin, "policy_ref": policy_ref}
-        return codec.encode(_decision(realm, query, path))
+        said = {"ns": name.namespace, "handle": name.handle, "tag": name.tag, "cid": name.cid}
+        return codec.encode(_decision(realm, said | {"policy_ref": query.policy_ref}, f"{name.handle}/{name.tag}"))
 
     def ready(self, item: Item) -> bool:
         """Whether the policy this record builds on has arrived, so that it may be delivered."""

@@ -16,10 +16,12 @@ from holo.core.decision import Query
 from holo.core.errors import HoloError
 from holo.core.names import Name
 from holo.core.policy import parse_policy
+from holo.store.fsck import check_store
 from holo.store.ledger import BindingSubmission, Hosting, PolicySubmission, Submission
 from holo.store.policies import PolicyCache
 from holo.store.snapshot import catalog_from_records
 from holo.store.store import Request, Result, Store
+from holo.store.view import View
 from tests.laws.model import Item, Model
 from tests.laws.world import PATHS, World
 from tests.records import content, key
@@ -35,6 +37,7 @@ class Node:
         self._key = key(name)
         self.hosted = hosted
         self.model = Model(hosted)
+        self._answered: list[tuple[Cid, dict[Query, bytes]]] = []
         self.store = self._open()
 
     def __enter__(self) -> Self:
@@ -117,11 +120,26 @@ class Node:
             assert catalog_from_records(view.records, PolicyCache()) == catalog, (
                 "the trees have drifted from the records"
             )
-            committed = view.catalog(catalog)
-            for query in questions(world):
-                expected = self.model.decision(query.name.namespace, query.name.path, query.name.cid, query.policy_ref)
+            answers = {query: self.model.decision(query) for query in questions(world)}
+            for query, expected in answers.items():
                 assert view.decide(query).as_statement().bytes == expected, f"live decision about {query}"
+            self._answered.append((catalog, answers))
+            self._check_answers(view)
+
+    def check_soundness(self) -> None:
+        """That nothing in the store contradicts the records, signatures and trees of every kept head included."""
+        with self.store.view() as view:
+            assert [*check_store(view.records, self.store.key.kid)] == []
+
+    def _check_answers(self, view: View) -> None:
+        """That every catalog kept since it was last checked still gives the decisions it gave then."""
+        kept = [(catalog, answers) for catalog, answers in self._answered if view.records.has_node(catalog)]
+        for catalog, answers in kept:
+            committed = view.catalog(catalog)
+            for query, expected in answers.items():
                 assert view.decide_at(query, committed).as_statement().bytes == expected, f"decision about {query}"
+        assert kept, "the newest is kept"
+        self._answered = kept
 
 
 def _compare(found: dict[str, Any], expected: dict[str, Any]) -> None:

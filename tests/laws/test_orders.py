@@ -48,3 +48,4 @@ def deliver_at_random(folder: Path, world: World, data: st.DataObject) -> None:
             elif between == "check":
                 node.check(world)
         node.check(world)
+        node.check_soundness()
