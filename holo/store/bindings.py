@@ -154,6 +154,13 @@ def pending(
     return [(cid, found[cid][0], found[cid][2]) for cid in shown]
 
 
+def not_counting(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, binding: Binding) -> NotCounting | None:
+    """Why a stored complete statement does not count, or None where it does."""
+    past = Past(binding.rev, binding.id, binding.cid, binding.policy)
+    found = _standing_of(records, cache, row, binding.name.path, past)
+    return found if isinstance(found, str) else None
+
+
 def standings_that_count(
     records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
 ) -> Iterator[Standing]:

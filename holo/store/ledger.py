@@ -142,12 +142,14 @@ class Ledger:
         # A partial record of what is complete already adds nothing, and is told how the statement stands.
         added = positions if complete else ()
         change = bindings.admit_complete(records, self.cache, row, binding, added, record)
-        if change.counts == "waiting":
+        counts = change.counts
+        if counts == "waiting":
             self._note_waiting(records, row, binding)
         if change.new and row.held is not None and self._seal_may_be_whole(records, row.ns, binding.id):
-            self._rechain(records, row)
+            row = self._rechain(records, row)
+            counts = bindings.not_counting(records, self.cache, row, binding)
         after = records.current(row.ns, binding.name.path)
-        state: BindingState = change.counts or _state_in(after, binding.id)
+        state: BindingState = counts or _state_in(after, binding.id)
         displaced = tuple(item.id for item in change.before if item.id not in {now.id for now in after})
         have = len(positions) if complete else len(records.endorsements(binding.id))
         return self._binding_outcome(records, journal, row, binding, change.new, state, have, need, displaced)

@@ -112,6 +112,25 @@ class Model:
         said = {"ns": name.namespace, "handle": name.handle, "tag": name.tag, "cid": name.cid}
         return codec.encode(_decision(realm, said | {"policy_ref": query.policy_ref}, f"{name.handle}/{name.tag}"))
 
+    def stands(self, item: Item) -> str:
+        """How what was delivered stands now, as a receipt would say."""
+        cid, payload = item.record.statement.id, dict(item.record.statement.value)
+        realm = self.realm(payload["ns"]).decide()
+        if item.kind == "policy":
+            return "effective" if cid in realm.chain else "held" if realm.held else "rival"
+        if cid not in realm.complete:
+            return "pending"
+        if payload["policy"] not in realm.chain:
+            return "waiting"
+        if realm.counts(cid, payload) is None:
+            return "sealed-out"
+        current = realm.names[path_of(payload)]
+        if cid not in {held.id for held in current}:
+            return "superseded"
+        if len(current) == 1:
+            return "current"
+        return "held" if current[0].lowest == current[1].lowest else "forked"
+
     def ready(self, item: Item) -> bool:
         """Whether the policy this record builds on has arrived, so that it may be delivered."""
         payload = item.record.statement.value
@@ -328,7 +347,7 @@ class Realm:
         payloads = [*self.complete.values(), *(payload for _, payload, _ in self.partial)]
         return sorted({path_of(payload) for payload in payloads})
 
-    def _counts(self, cid: Cid, payload: Payload) -> Positions | None:
+    def counts(self, cid: Cid, payload: Payload) -> Positions | None:
         """The positions of the endorsers a complete statement counts with; None where it does not count."""
         cited = payload["policy"]
         if cited not in self.chain:
@@ -344,7 +363,7 @@ class Realm:
         """The one or two statements a name has now, best first."""
         found = []
         for cid, payload in self.complete.items():
-            positions = self._counts(cid, payload) if path_of(payload) == path else None
+            positions = self.counts(cid, payload) if path_of(payload) == path else None
             if positions is not None:
                 lowest = bytes(self.policies[payload["policy"]]["signers"][positions[0]]["key"])
                 found.append(Held(cid, payload, positions, lowest))

@@ -12,6 +12,7 @@ import pytest
 from holo.core.cid import Cid
 from holo.core.decision import Decision, Query
 from holo.core.envelope import Statement
+from holo.core.errors import HoloError
 from holo.core.limits import INT_MAX, PENDING_PER_SIGNER
 from holo.core.names import Name
 from holo.store.bindings import pending
@@ -38,8 +39,9 @@ def every_order(folder: Path, world: World) -> Node:
         with Node(folder, world.hosted) as node:
             node.deliver(genesis)
             for item in permitted(order, node.model):
-                node.deliver(item)
+                (result,) = node.deliver(item)
                 node.check_catalog()
+                assert isinstance(result, HoloError) or result.state == node.model.stands(item)
             catalogs.add(node.catalog())
     assert len(catalogs) == 1
     last = Node(folder, world.hosted)
