@@ -93,7 +93,7 @@ class Registry:
         for record in records:
             item = _open(record)
             if isinstance(item, PolicySubmission) and item.policy.seal is not None:
-                item = await trio.to_thread.run_sync(self._with_own_nodes, item, item.policy.seal)
+                item = await self._with_own_nodes(item, item.policy.seal)
             opened.append(item)
             await trio.lowlevel.checkpoint()
         refused = [item for item in opened if isinstance(item, Rejected)]
@@ -173,10 +173,21 @@ class Registry:
 
     # --- inside
 
-    def _with_own_nodes(self, item: PolicySubmission, seal: Cid) -> PolicySubmission:
-        """A policy with the nodes of its seal that this node's trees hold and nobody had to send."""
+    async def _with_own_nodes(self, item: PolicySubmission, seal: Cid) -> PolicySubmission:
+        """A policy with the nodes of its seal that this node's trees hold and nobody had to send.
+
+        A seal is made of what is current, and a head may not commit to that yet: then the next one is waited for.
+        """
+        mark = self.mark
+        nodes, whole = await trio.to_thread.run_sync(self._own_nodes, item, seal)
+        if not whole and not await self.head_covering(mark.size - 1, mark.log, 0):
+            await self.head_covering(mark.size - 1, mark.log, limits.WAIT_S_MAX)
+            nodes, _ = await trio.to_thread.run_sync(self._own_nodes, item, seal)
+        return replace(item, nodes=(*item.nodes, *nodes))
+
+    def _own_nodes(self, item: PolicySubmission, seal: Cid) -> tuple[list[bytes], bool]:
         with self.view() as view:
-            return replace(item, nodes=(*item.nodes, *own_nodes(view.records, seal, item.nodes)))
+            return own_nodes(view.records, seal, item.nodes)
 
     async def _submit(self, request: Request) -> list[Result]:
         waiting = _Waiting(request, trio.Event())

@@ -245,15 +245,19 @@ class Seals:
             yield statement
 
 
-def own_nodes(records: RecordsReader, seal: Cid, given: Sequence[bytes]) -> list[bytes]:
-    """Nodes of a seal's tree that this node's own trees hold, as far as they are reached through them and ``given``."""
-    brought = {Cid.of(DAG_CBOR, data): data for data in given}
+def own_nodes(records: RecordsReader, seal: Cid, given: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    """(nodes of a seal's tree that this node's own trees hold, whether the tree is whole with them and ``given``)."""
+    brought = {Cid.of(DAG_CBOR, data): data for data in (*given, tree.EMPTY_NODE)}
+    whole = True
 
     def find(cid: Cid) -> bytes | None:
-        return brought.get(cid) or (records.node(cid) if records.has_node(cid) else None)
+        nonlocal whole
+        data = brought.get(cid) or (records.node(cid) if records.has_node(cid) else None)
+        whole = whole and data is not None
+        return data
 
-    found = _reachable(seal, find)
-    return [data for cid, data in found if cid not in brought]
+    found = [data for cid, data in _reachable(seal, find) if cid not in brought]
+    return found, whole
 
 
 def _reachable(root: Cid, find: Callable[[Cid], bytes | None]) -> Iterator[tuple[Cid, bytes]]:

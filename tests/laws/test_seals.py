@@ -221,15 +221,18 @@ def test_a_seal_that_is_no_tree_holds_the_namespace(tmp_path: Path) -> None:
             assert node.policy(world) == world.genesis.id
 
 
-async def test_the_registry_brings_the_nodes_its_own_trees_hold(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signed", [True, False], ids=["in a head", "in none yet"])
+async def test_the_registry_brings_the_nodes_its_own_trees_hold(tmp_path: Path, signed: bool) -> None:
     world, genesis, seal, statement = sealed_world()
     with Node(tmp_path, world.hosted) as node:
-        registry = Registry(node.store, Settings(), Anonymous(), lambda: 0)
+        registry = Registry(node.store, Settings(head_interval_ms=50), Anonymous(), lambda: 0)
         async with trio.open_nursery() as nursery:
             await nursery.start(registry.run)
             for item in (genesis, statement):
                 await registry.admit([Incoming(item.kind, item.record.envelopes())])
-            await registry.sign_head()
+            if signed:
+                await registry.sign_head()
+            # Whoever makes a seal reads what is current now and sends what differs from it.
             (result,) = await registry.admit([Incoming("policy", seal.record.envelopes())])
             nursery.cancel_scope.cancel()
         assert getattr(result, "state", result) == "effective"
