@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from holo.store.cam import Cam
 
 _REPORT_S: Final = 1.0
+_HERE: Final = "Content lies in this home; nodes hold names and proofs."
 
 
 @click.command(cls=Verb)
@@ -30,6 +31,7 @@ _REPORT_S: Final = 1.0
 @click.pass_obj
 def put(invocation: Invocation, path: Path) -> None:
     """Store a file or folder in this home and print its CID."""
+    invocation.refuse_node(_HERE)
     found = store(invocation, path)
     lines = [str(found.cid)]
     if invocation.verbose:
@@ -43,6 +45,7 @@ def put(invocation: Invocation, path: Path) -> None:
 @click.pass_obj
 def get(invocation: Invocation, cid: Cid, output: Path | None) -> None:
     """Write stored content out again, every byte checked against CID."""
+    invocation.refuse_node(_HERE)
     with open_cam(invocation, readonly=True) as cam:
         if output is None:
             if invocation.json:

@@ -16,6 +16,7 @@ from holo.cli import exits
 from holo.cli.content import open_cam
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, counted, table
+from holo.cli.opening import endpoint_of
 from holo.client import Client, Connection, Endpoint
 from holo.core import keys
 from holo.core.errors import HoloError, Rejected
@@ -24,6 +25,7 @@ from holo.store.keyring import NODE, RECOVERY, Keyring, own_kid
 from holo.store.trust import read_remotes, read_trust
 
 _FREE_BYTES: Final = 1 << 30
+_ANSWER_S: Final = 5.0
 _MARKS: Final = {"ok": "ok", "warn": "warn", "bad": "bad"}
 
 
@@ -40,7 +42,12 @@ class Finding:
 @click.option("--fsck", is_flag=True, help="Derive everything in the store again and compare.")
 @click.pass_obj
 def doctor(invocation: Invocation, fsck: bool) -> None:
-    """Find out what is wrong with this home. Changes nothing; exit 1 if something is bad."""
+    """Find out what is wrong with this home, and with its node or those that --node names.
+
+    Changes nothing; exit 1 if something is bad.
+    """
+    if fsck:
+        invocation.refuse_node("--fsck reads the store of this home; a node's own is read where it lies.")
     home = invocation.home
     checks: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("python", _python),
@@ -122,6 +129,10 @@ def _disk(home: Home) -> Iterator[Finding]:
 
 
 def _node(invocation: Invocation, home: Home) -> Iterator[Finding]:
+    if invocation.nodes:
+        for text in invocation.nodes:
+            yield from _answers(invocation, endpoint_of(home, text))
+        return
     running = home.running()
     if running is None:
         yield Finding("node", "ok", "none runs here; verbs open the store themselves")
@@ -134,10 +145,19 @@ def _node(invocation: Invocation, home: Home) -> Iterator[Finding]:
     except PermissionError:
         pass  # it is there, under another user
     expected = own_kid(home, NODE)
-    endpoint = Endpoint(running.url, expected or keys.parse_did(running.node))
-    with Client(Connection([endpoint], timeout_s=min(invocation.timeout_s, 5))) as client:
-        about = client.node()
-    yield Finding("node", "ok", f"{running.url} answers as {about.node}, version {about.version}")
+    yield from _answers(invocation, Endpoint(running.url, expected or keys.parse_did(running.node)))
+
+
+def _answers(invocation: Invocation, endpoint: Endpoint) -> Iterator[Finding]:
+    """Whether a node answers, as whom, and whether it takes writes."""
+    connection = Connection([endpoint], timeout_s=min(invocation.timeout_s, _ANSWER_S))
+    try:
+        with Client(connection) as client:
+            about = client.node()
+            yield Finding("node", "ok", f"{endpoint.url} answers as {about.node}, version {about.version}")
+            connection.request("GET", "/readyz", accept="text/plain")
+    except HoloError as error:
+        yield Finding("node", "bad", str(error))
 
 
 def _store(invocation: Invocation, home: Home) -> Iterator[Finding]:

@@ -76,6 +76,11 @@ class Invocation:
         """What must be seen even under ``--quiet``."""
         _write(sys.stderr, styled(message, "warn", sys.stderr))
 
+    def refuse_node(self, why: str) -> None:
+        """Raises a usage error where ``--node`` names a node and the verb is about this home alone."""
+        if self.nodes:
+            raise click.UsageError(f"{why} Leave --node away.")
+
     def confirm(self, question: str) -> None:
         """Ask before something that cannot be taken back. ``--yes`` answers; off a terminal it is needed."""
         if self.yes:

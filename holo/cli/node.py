@@ -16,6 +16,7 @@ from holo.cli.invocation import Invocation
 @click.pass_obj
 def node(invocation: Invocation, profile: str, http: str | None, settings: tuple[str, ...], check: bool) -> None:
     """Run a node on this home. It prints one line once it takes connections and stops on SIGTERM or SIGINT."""
+    invocation.refuse_node("A node is run on a home, not on another node.")
     from holo.profile import load_profile
 
     over = [*settings, *([f'http.listen="{http}"'] if http is not None else [])]

@@ -25,7 +25,7 @@ def open_client(invocation: Invocation, *, writes: bool = False) -> Iterator[Cli
     home is locked, by readers together, by a writer, or whoever comes first to a home without a store, alone.
     """
     if invocation.nodes:
-        with _connected(invocation, [_endpoint(invocation.home, text) for text in invocation.nodes]) as client:
+        with _connected(invocation, [endpoint_of(invocation.home, text) for text in invocation.nodes]) as client:
             yield client
         return
     readonly = not writes and invocation.home.records.joinpath("data.mdb").exists()
@@ -55,7 +55,7 @@ def _connected(invocation: Invocation, endpoints: list[Endpoint]) -> Iterator[Cl
         yield Client(connection)
 
 
-def _endpoint(home: Home, text: str) -> Endpoint:
+def endpoint_of(home: Home, text: str) -> Endpoint:
     """The endpoint a ``--node`` names: a URL, or a remote with its key."""
     if "://" in text:
         if not text.startswith(("http://", "https://")):

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from holo.cli import kinds
+from holo.cli.exits import OK, exit_of_decision
 from holo.cli.explain import entries
 from holo.cli.group import Verb
 from holo.cli.history import when
@@ -30,17 +31,25 @@ from holo.http.types import BindingItem, ReceiptItem, Resolved
 @click.argument("subject", metavar="NAME|CID|RECEIPT")
 @click.pass_obj
 def why(invocation: Invocation, subject: str) -> None:
-    """Why a name stands for what it does, what an id is, or what a receipt says and why."""
+    """Why a name stands for what it does, what an id is, or what a receipt says and why.
+
+    For a name the exit code is that of `holo resolve`.
+    """
+    code = OK
     with open_client(invocation) as client:
         if "/" in subject:
-            result, lines = _name(invocation, client, kinds.name(subject))
+            name = kinds.name(subject)
+            found = ask(invocation, client, name, None)
+            result, lines = _name(client, name, found, summary(invocation, found))
+            code = exit_of_decision(found.outcome, result["decision"]["steps"])
         else:
             result, lines = _id(invocation, client, kinds.cid(subject))
     invocation.show(result, lines)
+    if code != OK:
+        raise click.exceptions.Exit(code)
 
 
-def _name(invocation: Invocation, client: Client, name: Name) -> tuple[dict[str, Any], list[str]]:
-    found = ask(invocation, client, name, None)
+def _name(client: Client, name: Name, found: Resolved, ids: list[str]) -> tuple[dict[str, Any], list[str]]:
     bare = str(Name(name.namespace, name.handle, name.tag))
     hosted = found.genesis is not None
     current = list(client.bindings(name.namespace, name=bare)) if hosted else []
@@ -53,7 +62,7 @@ def _name(invocation: Invocation, client: Client, name: Name) -> tuple[dict[str,
         "pending": [msgspec.to_builtins(item) for item in pending],
         "receipts": [item.receipt for item in receipts],
     }
-    lines = [*step_lines(found.steps), "", *summary(invocation, found), *_told(found, current, pending, receipts)]
+    lines = [*step_lines(found.steps), "", *ids, *_told(found, current, pending, receipts)]
     return result, lines
 
 

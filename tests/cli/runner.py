@@ -51,7 +51,7 @@ def said(home: Path | None, *words: object, expect: int = 0) -> Any:
 
 def command(*words: object) -> list[str]:
     """The command line of a real process."""
-    return [sys.executable, "-m", "holo.cli.main", *(str(word) for word in words)]
+    return [sys.executable, "-m", "holo", *(str(word) for word in words)]
 
 
 def environment(**over: str) -> dict[str, str]:

@@ -124,6 +124,41 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
     assert b"Traceback" not in err
 
 
+INTERRUPTED = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("click", INTERRUPTED),  # while the first thing is loaded
+        ("sitecustomize", f"import atexit\natexit.register(lambda: exec({INTERRUPTED!r}))\n"),  # on the way out
+    ],
+)
+def test_an_interrupt_while_holo_loads_or_ends_shows_no_traceback(tmp_path: Path, module: str, text: str) -> None:
+    (tmp_path / f"{module}.py").write_text(text)
+    done = subprocess.run(
+        command("explain", "held"),
+        capture_output=True,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        cwd=PROJECT,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+def test_an_interrupt_that_the_shell_had_ignored_stays_ignored(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import atexit\natexit.register(lambda: exec({INTERRUPTED!r}))\n")
+    done = subprocess.run(
+        command("explain", "held"),
+        capture_output=True,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        cwd=PROJECT,
+        timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_broken_pipe_ends_with_141() -> None:
     read, write = os.pipe()
     os.close(read)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from holo import __version__
 from holo.cli import opening
 from holo.core.cid import RAW, Cid
 from holo.core.errors import CODES
@@ -199,6 +200,23 @@ def test_a_running_node_is_asked_by_its_address(world: World) -> None:
     ran = holo(world.node_home, "-v", "status")
     assert f"asking the node at {world.url}" in ran.err
     assert world.url in ran.out
+
+
+def test_doctor_looks_at_the_nodes_it_is_given(world: World, home: Path) -> None:
+    healthy = said(home, "doctor", "--node", world.url, "--node", world.url)
+    told = [item["detail"] for item in healthy["items"] if item["check"] == "node"]
+    assert told == [f"{world.url} answers as {world.did}, version {__version__}"] * 2
+    sick = said(home, "doctor", "--node", "http://127.0.0.1:9", "--node", world.url, expect=1)
+    found = [(item["verdict"], item["detail"].split(":")[0]) for item in sick["items"] if item["check"] == "node"]
+    assert found == [("bad", "unreachable"), ("ok", "http")]
+
+
+def test_what_is_about_this_home_alone_takes_no_node(world: World, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"one")
+    for words in (("doctor", "--fsck"), ("get", ONE, "-o", tmp_path / "out"), ("put", tmp_path / "file"), ("node",)):
+        refused = said(home, "--node", world.url, *words, expect=2)
+        assert (refused["code"], "--node" in refused["detail"]) == ("usage", True)
+    assert not home.exists()
 
 
 def test_the_address_of_a_node_that_died_is_cleared(home: Path) -> None:

@@ -175,6 +175,14 @@ def test_why_explains_names_receipts_statements_and_contents(world: World, publi
         assert holo(world.bob, "--node", "node", "why", subject).out
 
 
+def test_why_ends_as_resolve_does(world: World, published: dict[str, str]) -> None:
+    for name in ("acme/tool", "acme/none", "nobody/none", f"acme/tool@{TWO}"):
+        code = process("--home", world.bob, "--node", "node", "resolve", name).code
+        told = holo(world.bob, "--node", "node", "why", name, expect=code).out
+        assert ("resolved" in told) == (code == 0)
+    assert said(world.bob, "--node", "node", "why", "acme/none", expect=5)["decision"]["outcome"] == "not-found"
+
+
 def test_the_catalog_is_shown_compared_and_proved(world: World, published: dict[str, str]) -> None:
     before = said(world.bob, "--node", "node", "catalog", "show")
     assert {item["name"]: item["statements"] for item in before["items"]}["acme/tool:latest"] == [

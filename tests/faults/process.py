@@ -26,7 +26,7 @@ class NodeProcess:
         self, home: Path, *, environ: Mapping[str, str] | None = None, settings: Sequence[str] = (), cwd: Path = PROJECT
     ) -> None:
         sets = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
-        command = [sys.executable, "-m", "holo.cli.main", "--home", str(home), "--json", "node", *sets]
+        command = [sys.executable, "-m", "holo", "--home", str(home), "--json", "node", *sets]
         self.log = home.parent / f"{home.name}.{os.urandom(4).hex()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environ, cwd=cwd)

@@ -125,7 +125,7 @@ class _Play:
         """One signature of two is not enough for anybody."""
         found = verb(self.b.home, "--node", "a", "resolve", NAME, expect=exits.INCONCLUSIVE).value
         require(found["outcome"] == "pending" and found["cid"] is None, f"not pending: {found}")
-        posted = verb(self.a.home, "why", NAME).value["pending"]
+        posted = verb(self.a.home, "why", NAME, expect=exits.INCONCLUSIVE).value["pending"]
         require(len(posted) == 1 and (posted[0]["have"], posted[0]["need"]) == (1, 2), f"not one of two: {posted}")
         return "1 of 2 signatures"
 
