@@ -107,7 +107,9 @@ async def listening(home: Home, profile: Profile, *, clock_ms: Clock = wall_cloc
 
     with home.lock():
         async with open_node(home, profile, clock_ms=clock_ms) as node:
-            server = await open_server(node.app, profile.http, grace_s=profile.node.shutdown_grace_ms / 1000)
+            server = await open_server(
+                node.app, profile.http, grace_s=profile.node.shutdown_grace_ms / 1000, answers=node.app.answers
+            )
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(server.run)
                 home.announce(Running(url, did_of(node.kid), os.getpid(), profile.name))

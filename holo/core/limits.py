@@ -114,3 +114,14 @@ STORE_READERS: Final = 512
 CAM_BATCH_BYTES: Final = 32 * 1024 * 1024
 CAM_BATCH_BLOCKS: Final = 4096
 CAM_VERIFY_BLOCKS: Final = 64
+
+# listener
+LISTEN_BACKLOG: Final = 1024
+ACCEPTS_AT_ONCE: Final = 64
+REQUEST_HEAD_BYTES: Final = 16 * 1024  # line and fields
+KNOWN_HEADS: Final = 1024
+KNOWN_HEAD_BYTES: Final = 1024
+PIPELINED_AT_ONCE: Final = 16
+STREAMS_PER_CONNECTION: Final = 100
+REQUESTS_PER_CONNECTION: Final = 1_000_000
+SPARE_DESCRIPTORS: Final = 64  # kept for the store and the rest of the process when connections are counted

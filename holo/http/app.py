@@ -20,6 +20,8 @@ from holo.core.errors import HoloError, Rejected
 from holo.http.authority import authorise
 from holo.http.edge import Edge
 from holo.http.hosts import Hosts
+from holo.http.hot import Hot
+from holo.http.hot_answer import HotAnswers
 from holo.http.negotiation import choose, media_type_of, wait_s_of
 from holo.http.problem import problem_of_code
 from holo.http.query import decode_query
@@ -40,11 +42,15 @@ class _SlowReader(Exception):
 
 
 class App:
-    """The ASGI application of one node. ``stopping`` is to be set when a stop begins, so that long answers end."""
+    """The ASGI application of one node, and what answers the hot reads without it.
+
+    ``stopping`` is to be set when a stop begins, so that long answers end.
+    """
 
     def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
         self.stopping = edge.stopping
-        self._metrics = edge.metrics
+        self.answers = HotAnswers(Hot(edge), edge.metrics)
+        self.metrics = edge.metrics
         self._idle_s = edge.profile.http.idle_timeout_ms / 1000
         self._quart = _make_quart(edge, routes)
 
@@ -54,7 +60,7 @@ class App:
             try:
                 await self._quart(scope, receive, partial(self._send, send))
             except* _SlowReader:
-                self._metrics.reader_cut()  # the answer breaks off here; the connection or its stream is reset
+                self.metrics.reader_cut()  # the answer breaks off here; the connection or its stream is reset
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 

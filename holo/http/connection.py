@@ -1,8 +1,9 @@
-"""One client's connection: bytes in and out, deadlines, and an end that loses no answer.
+"""One client's connection while it asks for more than hot reads: bytes in and out, deadlines, no answer lost.
 
 hypercorn's own TCPServer lets a client that vanishes in mid-answer take the whole server down (two tasks write to one
 TLS stream, and what that raises reaches the nursery of all connections). This one has one reader, one writer at a time,
-one place that closes, and no fault leaves it.
+one place that closes, and no fault leaves it. An HTTP/1.1 connection that is between requests goes back to the poller
+it came from (:mod:`holo.http.poller`).
 
 Deadlines: a head is sent within the header timeout, counted from accepting the connection or from the first byte of a
 later head; a connection without a request lasts for the idle timeout; a client that takes no bytes for the idle timeout
@@ -25,7 +26,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 from hypercorn.typing import WorkerContext as WorkerContextShape
 
+from holo.http.hot_answer import HotAnswers
 from holo.http.protocols import Http1, Http2, Protocols
+from holo.http.stream import Stream
 
 _READ_BYTES: Final = 65536
 # How long the rest of a refused upload is read and thrown away: closing at once would reset the connection and take
@@ -45,24 +48,26 @@ class Timeouts:
 
 
 class Connection:
-    """Serves one accepted stream until it ends.
+    """Serves one connection until it ends, or until it is between requests of HTTP/1.1.
 
     ``idle_since`` is the trio time since which no request is under way, ``leaving`` says that it was told to end.
     """
 
     def __init__(
         self,
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
+        stream: Stream,
         app: AppWrapper,
         config: Config,
         context: WorkerContext,
         timeouts: Timeouts,
+        answers: HotAnswers | None,
     ) -> None:
         self._stream = stream
         self._app = app
         self._config = config
         self._context = context
         self._timeouts = timeouts
+        self._answers = answers
         self._send_lock = trio.Lock()
         self._sending: trio.CancelScope | None = None
         self._reading = trio.CancelScope()
@@ -70,25 +75,37 @@ class Connection:
         self._head_begun = True
         self._lingering = False
         self._dead = False
+        self._between = False
         self._protocols: Protocols
         self.idle_since: float | None = trio.current_time()
         self.leaving = False
 
-    async def run(self) -> None:
-        """Serve. Whatever goes wrong ends here."""
+    async def run(self, data: bytes, head_deadline: float) -> bool:
+        """Serve, with ``data`` already read; its head has to be there at ``head_deadline``, a trio time.
+
+        Returns whether the connection is between requests and can go on; else it is closed. Whatever goes wrong ends
+        here.
+        """
+        goes_on = False
         try:
-            self._set_read_deadline(trio.current_time() + self._timeouts.header_s)
+            self._set_read_deadline(head_deadline)
             async with trio.open_nursery() as nursery:
-                if await self._begin(_Tasks(nursery)):
-                    await self._read()
-                # The client is gone, or has its answers: what still runs for it runs for nobody.
-                nursery.cancel_scope.cancel()
+                await self._begin(_Tasks(nursery))
+                if data:
+                    await self._take(data)
+                goes_on = await self._read()
+                if not goes_on:
+                    # The client is gone, or has its answers: what still runs for it runs for nobody.
+                    nursery.cancel_scope.cancel()
+            return goes_on
         except (OSError, *_GONE):
             pass  # a client that leaves is no news
         except Exception:
             _log.warning("connection failed", exc_info=True)
         finally:
-            await trio.aclose_forcefully(self._stream)
+            if not goes_on:
+                self._stream.close()
+        return False
 
     def stop(self) -> None:
         """End as soon as no request is under way: now, or after the answer (the context is marked as terminated)."""
@@ -96,58 +113,58 @@ class Connection:
         if self.idle_since is not None:
             self._set_read_deadline(-inf)
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         """End now, whatever is under way."""
         self._dead = True
         if self._sending is not None:
             self._sending.cancel()
-        await trio.aclose_forcefully(self._stream)
+        self._stream.close()
 
-    async def _begin(self, tasks: _Tasks) -> bool:
-        """Shake hands and make the protocol. Returns whether there is somebody to serve."""
-        alpn = "http/1.1"
-        socket = self._stream
-        tls = isinstance(socket, trio.SSLStream)
-        if isinstance(socket, trio.SSLStream):
-            with trio.CancelScope(deadline=self._read_deadline) as scope:
-                await socket.do_handshake()
-            if scope.cancelled_caught:
-                return False
-            alpn = socket.selected_alpn_protocol() or alpn
-            socket = socket.transport_stream
+    async def _begin(self, tasks: _Tasks) -> None:
         self._protocols = Protocols(
             self._app,
             self._config,
             cast(WorkerContextShape, self._context),
             tasks,
-            tls=tls,
-            client=_address(socket.socket.getpeername()),
-            server=_address(socket.socket.getsockname()),
+            tls=self._stream.tls,
+            client=self._stream.client,
+            server=self._stream.server,
             send=self._on_event,
-            alpn=alpn,
+            alpn=self._stream.alpn,
+            answers=self._answers,
         )
         await self._protocols.initiate()
-        return True
 
-    async def _read(self) -> None:
-        """Hand what arrives to the protocol until the client ends, a deadline passes or the answer was the last."""
-        while True:
+    async def _read(self) -> bool:
+        """Hand what arrives to the protocol until the client ends, a deadline passes or the answer was the last.
+
+        Returns whether the connection ended up between requests instead.
+        """
+        while not self._between:
             data = b""
             self._reading = trio.CancelScope(deadline=self._read_deadline)
             with self._reading, contextlib.suppress(*_GONE):
-                data = bytes(await self._stream.receive_some(_READ_BYTES))
+                data = await self._stream.receive_some(_READ_BYTES)
             if self._reading.cancelled_caught:
-                if isinstance(self._protocols.current, Http2):
-                    await self._protocols.current.goodbye()
                 break
             if not self._lingering:
-                await self._protocols.handle(RawData(data))
+                await self._take(data)
             if not data:
                 break
-            if self.idle_since is not None and not self._head_begun and isinstance(self._protocols.current, Http1):
-                self._head_begun = True
-                self._set_read_deadline(min(self._read_deadline, trio.current_time() + self._timeouts.header_s))
+        if self._between:
+            return True
+        if self._reading.cancelled_caught and isinstance(self._protocols.current, Http2):
+            await self._protocols.current.goodbye()
         await self._protocols.handle(Closed())
+        return False
+
+    async def _take(self, data: bytes) -> None:
+        self._between = False
+        await self._protocols.handle(RawData(data))
+        waiting = self.idle_since is not None and not self._between
+        if waiting and not self._head_begun and isinstance(self._protocols.current, Http1):
+            self._head_begun = True
+            self._set_read_deadline(min(self._read_deadline, trio.current_time() + self._timeouts.header_s))
 
     async def _on_event(self, event: Event) -> None:
         """What the protocol wants done."""
@@ -171,7 +188,7 @@ class Connection:
                     self._dead = True
             self._dead = self._dead or self._sending.cancelled_caught
         if self._dead:
-            await trio.aclose_forcefully(self._stream)  # wakes the reader, which ends the rest
+            self._stream.close()  # wakes the reader, which ends the rest
 
     async def _finish(self) -> None:
         """The protocol has said its last: let the answer arrive, then let the reader close."""
@@ -180,15 +197,14 @@ class Connection:
         self._lingering = True
         current = self._protocols.current
         uploading = isinstance(current, Http1) and current.reading_body
-        plain = isinstance(self._stream, trio.SocketStream)
-        self._set_read_deadline(trio.current_time() + _LINGER_S if plain or uploading else -inf)
+        lingers = uploading or not self._stream.tls
+        self._set_read_deadline(trio.current_time() + _LINGER_S if lingers else -inf)
         # This may run in the application's task, which ends once it is told: the end must not be cut short by that.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LINGER_S):
             await self._protocols.handle(Closed())
-            if isinstance(self._stream, trio.SocketStream):
-                async with self._send_lock:
-                    with contextlib.suppress(OSError, *_GONE):
-                        await self._stream.send_eof()
+            async with self._send_lock:
+                with contextlib.suppress(OSError, *_GONE):
+                    self._stream.send_eof()
 
     def _set_idle(self, idle: bool) -> None:
         if self._lingering:
@@ -201,6 +217,9 @@ class Connection:
             self._head_begun = False
             stopping = self._context.terminated.is_set()
             self._set_read_deadline(-inf if stopping else self.idle_since + self._timeouts.idle_s)
+            if isinstance(self._protocols.current, Http1) and self._protocols.current.drained and not stopping:
+                self._between = True
+                self._reading.cancel()
 
     def _set_read_deadline(self, deadline: float) -> None:
         self._read_deadline = deadline
@@ -245,7 +264,3 @@ class _Tasks:
 
     async def __aexit__(self, *exc: object) -> None:
         pass
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

@@ -25,13 +25,13 @@ class Metrics:
         self._seconds: Counter[str] = Counter()
         self._readers_cut = 0
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer of ``route`` and how long it took to begin."""
-        self._answers[route, method, status] += 1
-        self._seconds[route] += seconds  # type: ignore[assignment]
+    def answered(self, route: str, method: str, status: int, seconds: float, count: int = 1) -> None:
+        """Count ``count`` answers of ``route`` and how long each took to begin."""
+        self._answers[route, method, status] += count
+        self._seconds[route] += seconds * count  # type: ignore[assignment]
         for bucket in _BUCKETS_S:
             if seconds <= bucket:
-                self._buckets[route, bucket] += 1
+                self._buckets[route, bucket] += count
 
     def refused(self, code: str) -> None:
         """Count an answer that was a problem, by its code."""

@@ -34,6 +34,7 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerContext
 from msgspec import structs
 
+from holo.http.hot_answer import HotAnswers
 from holo.http.problem import PROBLEM_JSON, problem_of_code
 from holo.http.types import encode_json
 
@@ -49,6 +50,11 @@ class Http1(H11Protocol):
     def reading_body(self) -> bool:
         """Whether the request's body has not all arrived."""
         return self.connection.their_state is h11.SEND_BODY
+
+    @property
+    def drained(self) -> bool:
+        """Whether every byte that came belonged to a request that is answered."""
+        return not self.connection.trailing_data[0]
 
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.method == b"PRI" and event.target == b"*" and event.http_version == b"2.0":
@@ -169,12 +175,14 @@ class Protocols:
         client: tuple[str, int] | None,
         server: tuple[str, int] | None,
         send: Send,
-        alpn: str | None,
+        alpn: str,
+        answers: HotAnswers | None,
     ) -> None:
         self._make: Callable[[type[Any]], Any] = lambda kind: kind(
             app, config, context, tasks, ConnectionState({}), tls, client, server, send
         )
         self._send = send
+        self._answers = answers
         self.current: Http1 | Http2 = self._make(Http2 if alpn == "h2" else Http1)
 
     async def initiate(self) -> None:

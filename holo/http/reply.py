@@ -27,7 +27,7 @@ _NO_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 def render(route: Route, request: Request, answer: Answer) -> TrioResponse:
     """The response that ``answer`` is to ``request``."""
     cache = answer.cache or route.cache
-    headers = {"Cache-Control": cache.value, **_standing(answer.media_type), **answer.headers}
+    headers = {"Cache-Control": cache.value, **standing_headers(answer.media_type), **answer.headers}
     if len(route.offers) > 1:
         headers["Vary"] = "Accept"
     if answer.next is not None:
@@ -38,7 +38,7 @@ def render(route: Route, request: Request, answer: Answer) -> TrioResponse:
     data = answer.body if isinstance(answer.body, bytes) else encode_json(answer.body)
     if cache is not Cache.NEVER and answer.status == 200:
         headers["ETag"] = etag = _etag(answer, data)
-        if _matches(request.headers.get("If-None-Match"), etag):
+        if matches(request.headers.get("If-None-Match"), etag):
             response = TrioResponse(b"", 304, headers)
             del response.headers["Content-Type"]
             del response.headers["Content-Length"]
@@ -68,12 +68,13 @@ def answer_error(error: Exception, *, where: str) -> Answer:
 
 def render_problem(answer: Answer) -> TrioResponse:
     """The response of a request that reached no route."""
-    headers = {"Cache-Control": Cache.NEVER.value, **_standing(answer.media_type), **answer.headers}
+    headers = {"Cache-Control": Cache.NEVER.value, **standing_headers(answer.media_type), **answer.headers}
     data = answer.body if isinstance(answer.body, bytes) else encode_json(answer.body)
     return TrioResponse(data, answer.status, headers, content_type=answer.media_type)
 
 
-def _standing(media_type: str) -> dict[str, str]:
+def standing_headers(media_type: str) -> dict[str, str]:
+    """What every answer of a media type says to browsers."""
     return {
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": _POLICIES.get(media_type.partition(";")[0], _NO_POLICY),
@@ -85,7 +86,7 @@ def _etag(answer: Answer, data: bytes) -> str:
     return f'"{mark}-cose"' if answer.media_type == COSE else f'"{mark}"'
 
 
-def _matches(if_none_match: str | None, etag: str) -> bool:
+def matches(if_none_match: str | None, etag: str) -> bool:
     """The weak comparison of RFC 9110 section 13.1.2: a proxy may have weakened what we said."""
     if if_none_match is None:
         return False

@@ -1,15 +1,18 @@
 """The listener: sockets, TLS, how many connections, and a stop that lets answers finish.
 
-Everything runs on hypercorn's protocol code (:mod:`holo.http.protocols`) over our own connections
-(:mod:`holo.http.connection`). Cancelling :meth:`Server.run` is the graceful stop: nothing more is accepted, idle
-connections end at once, the others after their answer or when the grace is over.
+Connections begin at the poller (:mod:`holo.http.poller`), which answers hot reads. For anything else they are handed to
+a task of their own (:mod:`holo.http.connection`) over hypercorn's protocol code, and back. Cancelling
+:meth:`Server.run` is the graceful stop: nothing more is accepted, idle connections end at once, the others after their
+answer or when the grace is over.
 """
 
 from __future__ import annotations
 
+import contextlib
+import resource
+import socket
 import ssl
-from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 import trio
@@ -17,14 +20,15 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import wrap_app
 
+from holo.core import limits
 from holo.core.errors import Rejected
 from holo.http.connection import Connection, Timeouts
+from holo.http.hosts import Hosts
+from holo.http.hot_answer import HotAnswers
+from holo.http.poller import Poller
+from holo.http.request_head import Heads
+from holo.http.stream import Stream
 from holo.profile import Http, check_listen
-
-_BACKLOG: Final = 1024
-_HEAD_BYTES: Final = 16 * 1024
-_STREAMS_PER_CONNECTION: Final = 100
-_REQUESTS_PER_CONNECTION: Final = 1_000_000
 
 
 class Application(Protocol):
@@ -46,14 +50,16 @@ class Server:
         self,
         app: Application,
         http: Http,
-        listeners: list[trio.SocketListener],
+        listeners: list[socket.socket],
         tls: ssl.SSLContext | None,
         grace_s: float,
+        answers: HotAnswers | None,
     ) -> None:
         self._app = wrap_app(app, 0, "asgi")
+        self._answers = answers
         self._listeners = listeners
         self._tls = tls
-        self._max_connections = http.max_connections
+        self._max_connections = _room_for(http.max_connections)
         self._timeouts = Timeouts(http.header_timeout_ms / 1000, http.idle_timeout_ms / 1000)
         self._grace_s = grace_s
         self._config = _config()
@@ -61,23 +67,27 @@ class Server:
         self._connections: set[Connection] = set()
         self._stopping = app.stopping
         self._quiet = trio.Event()
+        heads = Heads(Hosts(http.address[0], http.hosts).check)
+        self._poller = Poller(listeners, tls, self._timeouts, heads, answers, self._hand_over, self._admits)
+        self._nursery: trio.Nursery
 
     @property
     def url(self) -> str:
         """The URL of the first address listened on, with its actual port."""
-        host, port = self._listeners[0].socket.getsockname()[:2]
+        host, port = self._listeners[0].getsockname()[:2]
         return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._connections)
+        return len(self._connections) + len(self._poller)
 
     async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then stop gracefully. ``task_status`` gives :attr:`url` once connections are taken."""
+        url = self.url
         async with trio.open_nursery() as nursery:
             await nursery.start(self._serve)
-            task_status.started(self.url)
+            task_status.started(url)
             try:
                 await trio.sleep_forever()
             finally:
@@ -85,59 +95,83 @@ class Server:
 
     async def _serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.CancelScope(shield=True):
-            async with trio.open_nursery() as connections:
-                async with trio.open_nursery() as accepting:
-                    await accepting.start(
-                        partial(trio.serve_listeners, self._accept, self._listeners, handler_nursery=connections)
-                    )
-                    task_status.started()
-                    await self._stopping.wait()
-                    accepting.cancel_scope.cancel()
+            async with trio.open_nursery() as polling, trio.open_nursery() as self._nursery:
+                await polling.start(self._poller.run)
+                task_status.started()
+                await self._stopping.wait()
                 await self._drain()
-                connections.cancel_scope.cancel()
+                self._nursery.cancel_scope.cancel()
+                polling.cancel_scope.cancel()
 
     async def _drain(self) -> None:
         await self._context.terminated.set()
+        self._poller.stop()
         for connection in list(self._connections):
             connection.stop()
         with trio.move_on_after(self._grace_s):
             while self._connections:
                 self._quiet = trio.Event()
                 await self._quiet.wait()
+            await self._poller.emptied()
         for connection in list(self._connections):
-            await connection.kill()
+            connection.kill()
+        self._poller.close()
 
-    async def _accept(self, socket: trio.SocketStream) -> None:
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = socket
-        if len(self._connections) >= self._max_connections and not self._make_room():
-            await trio.aclose_forcefully(socket)
-            return
-        if self._tls is not None:
-            stream = trio.SSLStream(socket, self._tls, server_side=True, https_compatible=True)
-        connection = Connection(stream, self._app, self._config, self._context, self._timeouts)
-        self._connections.add(connection)
-        try:
-            await connection.run()
-        finally:
-            self._connections.discard(connection)
-            if not self._connections:
-                self._quiet.set()
+    def _admits(self) -> bool:
+        return self.connections < self._max_connections or self._make_room()
 
     def _make_room(self) -> bool:
         """Have the connection that has been idle longest end, so that silent clients do not keep out busy ones."""
+        if self._poller.make_room():
+            return True
         idle = [item for item in self._connections if item.idle_since is not None and not item.leaving]
         if not idle:
-            _log.warning("connection refused", open=len(self._connections))
+            _log.warning("connection refused", open=self.connections)
             return False
         min(idle, key=lambda item: item.idle_since or 0.0).stop()
         return True
 
+    def _hand_over(self, stream: Stream, data: bytes, head_deadline: float) -> None:
+        self._nursery.start_soon(self._converse, stream, data, head_deadline)
 
-async def open_server(app: Application, http: Http, *, grace_s: float) -> Server:
-    """Bind what the profile's ``[http]`` names. Raises ``unsafe-listen``, ``listen-failed`` or ``profile-invalid``."""
+    async def _converse(self, stream: Stream, data: bytes, head_deadline: float) -> None:
+        """Serve a connection that asks for more than hot reads."""
+        connection = Connection(stream, self._app, self._config, self._context, self._timeouts, self._answers)
+        self._connections.add(connection)
+        goes_on = False
+        try:
+            goes_on = await connection.run(data, head_deadline)
+        finally:
+            self._connections.discard(connection)
+            if goes_on and not self._stopping.is_set():
+                self._poller.take(stream)
+            else:
+                stream.close()
+            if not self._connections:
+                self._quiet.set()
+
+
+async def open_server(app: Application, http: Http, *, grace_s: float, answers: HotAnswers | None = None) -> Server:
+    """Bind what the profile's ``[http]`` names; ``answers``, where there are any, go out without the application.
+
+    Raises ``unsafe-listen``, ``listen-failed`` or ``profile-invalid``."""
     check_listen(http)
     tls = open_tls(http.tls_cert, http.tls_key) if http.tls else None
-    return Server(app, http, await _listeners(*http.address), tls, grace_s)
+    return Server(app, http, await _listeners(*http.address), tls, grace_s, answers)
+
+
+def _room_for(connections: int) -> int:
+    """How many of ``connections`` this process may have: as many descriptors are asked for as that takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + limits.SPARE_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        _log.warning("fewer connections than the profile allows", max_connections=soft - limits.SPARE_DESCRIPTORS)
+    return min(connections, max(1, soft - limits.SPARE_DESCRIPTORS))
 
 
 def open_tls(cert: str, key: str) -> ssl.SSLContext:
@@ -154,17 +188,25 @@ def open_tls(cert: str, key: str) -> ssl.SSLContext:
     return context
 
 
-async def _listeners(host: str, port: int) -> list[trio.SocketListener]:
+async def _listeners(host: str, port: int) -> list[socket.socket]:
     try:
-        found = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
+        found = await _bind(host, port)
         if port == 0 and len(found) > 1:  # a name with several addresses: all of them on the port the first one got
-            for other in found[1:]:
-                await other.aclose()
-            actual = found[0].socket.getsockname()[1]
-            await found[0].aclose()
-            found = await trio.open_tcp_listeners(actual, host=host, backlog=_BACKLOG)
+            actual = found[0].getsockname()[1]
+            for listener in found:
+                listener.close()
+            found = await _bind(host, actual)
     except OSError as error:
         raise Rejected("listen-failed", f"{host}:{port}: {error.strerror or error}") from None
+    return found
+
+
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets that do not block, made by trio, which knows every platform's ways."""
+    opened = await trio.open_tcp_listeners(port, host=host, backlog=limits.LISTEN_BACKLOG)
+    found = [socket.socket(fileno=item.socket.detach()) for item in opened]
+    for listener in found:
+        listener.setblocking(False)
     return found
 
 
@@ -173,8 +215,8 @@ def _config() -> Config:
     config.accesslog = None
     config.errorlog = None
     config.include_server_header = False
-    config.h11_max_incomplete_size = _HEAD_BYTES
-    config.h2_max_header_list_size = _HEAD_BYTES
-    config.h2_max_concurrent_streams = _STREAMS_PER_CONNECTION
-    config.keep_alive_max_requests = _REQUESTS_PER_CONNECTION
+    config.h11_max_incomplete_size = limits.REQUEST_HEAD_BYTES
+    config.h2_max_header_list_size = limits.REQUEST_HEAD_BYTES
+    config.h2_max_concurrent_streams = limits.STREAMS_PER_CONNECTION
+    config.keep_alive_max_requests = limits.REQUESTS_PER_CONNECTION
     return config

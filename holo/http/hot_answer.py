@@ -1,0 +1,93 @@
+"""Hot answers as HTTP/1.1: the bytes of a response, header fields first, put together from what rarely changes.
+
+The fields, their values and their order are those of :mod:`holo.http.reply` under hypercorn's HTTP/1.1.
+"""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import Final
+
+import structlog
+
+from holo.http.hot import PATH, Hot, Standing
+from holo.http.metrics import Metrics
+from holo.http.negotiation import JSON
+from holo.http.reply import matches, standing_headers
+from holo.http.request_head import Fields
+from holo.http.route import Cache
+
+_ROUTE: Final = PATH.decode()
+
+_log = structlog.get_logger("holo.http")
+
+
+class HotAnswers:
+    """Words hot answers and counts them. Every batch of them stands between :meth:`begin` and :meth:`end`."""
+
+    def __init__(self, hot: Hot, metrics: Metrics) -> None:
+        self.hot = hot
+        self._metrics = metrics
+        self._standing: Standing | None = None
+        self._before = b""
+        self._second = 0
+        self._date = b""
+        self._began_s = 0.0
+        self._counts = {200: 0, 304: 0}
+
+    def begin(self) -> None:
+        """A batch begins: what time it is, and which head is the newest."""
+        self._began_s = time.perf_counter()
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._date = f"\r\ndate: {formatdate(second, usegmt=True)}\r\n\r\n".encode()
+        standing = self.hot.standing
+        if standing is not self._standing:
+            self._standing = standing
+            fields = {
+                "cache-control": Cache.CHECKED.value,
+                **standing_headers(JSON),
+                "holo-catalog": standing.catalog.decode(),
+                "holo-head": standing.head.decode(),
+                "vary": "Accept",
+            }
+            lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+            self._before = f'{lines}etag: "'.encode()
+
+    def end(self) -> None:
+        """The batch is answered: count it. How long one answer took is the mean of its batch."""
+        total = sum(self._counts.values())
+        if total:
+            seconds = (time.perf_counter() - self._began_s) / total
+            for status, count in self._counts.items():
+                if count:
+                    self._metrics.answered(_ROUTE, "GET", status, seconds, count)
+                    self._counts[status] = 0
+
+    def answer(self, query: bytes, fields: Fields, address: str) -> bytes | None:
+        """The response to a hot read, or None where it takes the whole server to answer it."""
+        if self._standing is None or not self._standing.head:
+            return None
+        try:
+            found = self.hot.resolve(query, address)
+        except Exception:  # the rest of the server meets it too, and has the words for it
+            _log.warning("hot answer failed", exc_info=True)
+            return None
+        if found is None:
+            return None
+        if fields.if_none_match is not None and matches(fields.if_none_match, f'"{found.decision.decode()}"'):
+            self._counts[304] += 1
+            return b"".join((b"HTTP/1.1 304 \r\n", self._before, found.decision, b'"', self._date))
+        self._counts[200] += 1
+        return b"".join(
+            (
+                b"HTTP/1.1 200 \r\n",
+                self._before,
+                found.decision,
+                b'"\r\ncontent-type: application/json\r\ncontent-length: %d' % len(found.body),
+                self._date,
+                found.body,
+            )
+        )

@@ -1,0 +1,395 @@
+"""All connections that are between requests, in one task: accepting, TLS handshakes, hot reads, timeouts.
+
+A task and a read for every connection costs more than a hot answer does, so here one selector watches them all, and
+what has come on any of them is read, answered and written at once (docs/adr/0021). A connection that asks for anything
+but a hot read is handed over, with the bytes it has sent, and comes back when it is between requests again.
+
+A connection here is in one of three places, each in the order in which it got there: *idle* without a request, *begun*
+with a part of a head or of a handshake, *blocked* with answers that its client does not take. Each place has one time
+that a connection may stay there, so who is late is always found at the front.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import structlog
+import trio
+
+from holo.core import limits
+from holo.http.connection import Timeouts
+from holo.http.hot_answer import HotAnswers
+from holo.http.request_head import START, Heads, may_become_hot
+from holo.http.stream import Socket, Stream
+
+_READ_BYTES: Final = 16 * 1024
+_AT_ONCE: Final = 64
+_TICK_S: Final = 0.25
+_WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_log = structlog.get_logger("holo.http")
+
+HandOver = Callable[[Stream, bytes, float], None]
+"""Takes a connection, the bytes it has sent, and the time until which its head has to be there."""
+
+
+class _Client:
+    """One connection between requests. ``data`` has come and is not answered, ``out`` is answered and not taken."""
+
+    __slots__ = ("data", "out", "place", "shaking", "since", "stream")
+
+    def __init__(self, stream: Stream, place: dict[_Client, None]) -> None:
+        self.stream = stream
+        self.place = place
+        self.data = b""
+        self.out = b""
+        self.since = 0.0
+        self.shaking = False
+
+
+class Poller:
+    """Owns every connection until it is handed over, and the listening sockets."""
+
+    def __init__(
+        self,
+        listeners: list[socket.socket],
+        tls: ssl.SSLContext | None,
+        timeouts: Timeouts,
+        heads: Heads,
+        answers: HotAnswers | None,
+        hand_over: HandOver,
+        admits: Callable[[], bool],
+    ) -> None:
+        """``admits`` says, for each new connection, whether there is room for it. Without ``answers`` none is hot."""
+        self._listeners = listeners
+        self._tls = tls
+        self._timeouts = timeouts
+        self._heads = heads
+        self._answers = answers
+        self._hand_over = hand_over
+        self._admits = admits
+        self._selector = selectors.DefaultSelector()
+        self._idle: dict[_Client, None] = {}
+        self._begun: dict[_Client, None] = {}
+        self._blocked: dict[_Client, None] = {}
+        self._more: deque[_Client] = deque()
+        self._accepting = False
+        self._now = 0.0
+        self._empty = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._idle) + len(self._begun) + len(self._blocked)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        self._listen()
+        task_status.started()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._tick)
+                await self._poll()
+        finally:
+            self._selector.close()
+
+    async def _poll(self) -> NoReturn:
+        while True:
+            events = self._selector.select(0)
+            if not events and not self._more:
+                await trio.lowlevel.wait_readable(self._selector.fileno())
+                continue
+            ready: list[Any] = [key.data for key, _ in events] + list(self._more)
+            self._more.clear()
+            for at in range(0, len(ready), _AT_ONCE):
+                self._turn(ready[at : at + _AT_ONCE])
+                await trio.lowlevel.checkpoint()
+
+    def _turn(self, ready: list[Any]) -> None:
+        self._now = trio.current_time()
+        if self._answers is not None:
+            self._answers.begin()
+        for item in ready:
+            self._on_ready(item)
+        if self._answers is not None:
+            self._answers.end()
+
+    def take(self, stream: Stream) -> None:
+        """Take back a connection that is between requests."""
+        self._now = trio.current_time()
+        client = _Client(stream, self._idle)
+        self._move(client, self._idle)
+        self._selector.register(stream.socket, selectors.EVENT_READ, client)
+        if _undecoded(stream.socket):
+            self._more.append(client)
+
+    def make_room(self) -> bool:
+        """Let go of the connection that is idle longest, else of the one longest in sending a head."""
+        for place in (self._idle, self._begun):
+            if place:
+                self._drop(next(iter(place)))
+                return True
+        return False
+
+    def stop(self) -> None:
+        """Accept nothing more, and let go of every connection without a request."""
+        self._accepting = False
+        for listener in self._listeners:
+            self._forget(listener)
+            listener.close()
+        self._listeners = []
+        for client in [*self._idle, *self._begun]:
+            self._drop(client)
+
+    async def emptied(self) -> None:
+        """Wait, after :meth:`stop`, until every client has taken its answers."""
+        while len(self):
+            self._empty = trio.Event()
+            await self._empty.wait()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.stop()
+        for client in list(self._blocked):
+            self._drop(client)
+
+    # --- accepting
+
+    def _listen(self) -> None:
+        self._accepting = True
+        for listener in self._listeners:
+            self._selector.register(listener, selectors.EVENT_READ, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(limits.ACCEPTS_AT_ONCE):
+            try:
+                accepted, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._pause(error)
+                    return
+                continue  # the client left while it waited
+            if not self._admits():
+                accepted.close()
+                continue
+            accepted.setblocking(False)
+            self._begin(accepted, address)
+
+    def _begin(self, accepted: socket.socket, address: Any) -> None:
+        wrapped: Socket = accepted
+        try:
+            if accepted.family in (socket.AF_INET, socket.AF_INET6):
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server = _address(accepted.getsockname())
+            if self._tls is not None:
+                wrapped = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError):  # gone already
+            accepted.close()
+            return
+        client = _Client(Stream(wrapped, _address(address), server), self._begun)
+        client.shaking = self._tls is not None
+        self._move(client, self._begun)
+        self._selector.register(wrapped, selectors.EVENT_READ, client)
+        self._on_ready(client)
+
+    def _pause(self, error: OSError) -> None:
+        """Out of descriptors or memory: a connection stays acceptable, so accepting again at once would spin."""
+        _log.warning("accepting paused", why=error.strerror)
+        for listener in self._listeners:
+            self._forget(listener)
+        self._accepting = False
+        self.make_room()
+
+    # --- one connection
+
+    def _on_ready(self, item: _Client | socket.socket) -> None:
+        if not isinstance(item, _Client):
+            self._accept(item)
+        elif item in item.place:  # else it was let go of since the selector saw it
+            try:
+                self._serve(item)
+            except Exception:  # whatever one connection does, the others are served
+                _log.error("fault", where="poller", exc_info=True)
+                self._drop(item)
+
+    def _serve(self, item: _Client) -> None:
+        if item.shaking:
+            self._shake(item)
+        elif item.out:
+            self._flush(item)
+        elif item.data and item.place is self._idle:
+            self._answer(item, item.data)
+        else:
+            self._read(item)
+
+    def _shake(self, client: _Client) -> None:
+        assert isinstance(client.stream.socket, ssl.SSLSocket)
+        try:
+            client.stream.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self._watch(client, selectors.EVENT_READ)
+            return
+        except ssl.SSLWantWriteError:
+            self._watch(client, selectors.EVENT_WRITE)
+            return
+        except (OSError, ValueError):
+            self._drop(client)
+            return
+        client.shaking = False
+        self._watch(client, selectors.EVENT_READ)
+        if client.stream.alpn == "h2":
+            self._give(client, b"")
+        else:
+            self._read(client)
+
+    def _read(self, client: _Client) -> None:
+        try:
+            data = client.stream.socket.recv(_READ_BYTES)
+        except _WAIT:
+            return
+        except (OSError, ValueError):
+            self._drop(client)
+            return
+        if data:
+            self._answer(client, client.data + data if client.data else data)
+        elif client.data:
+            self._give(client, client.data)  # an end in mid-head is not ours to word
+        else:
+            self._drop(client)
+
+    def _answer(self, client: _Client, data: bytes) -> None:
+        """Answer the hot reads at the beginning of ``data``, and see to the rest."""
+        at = 0
+        answers: list[bytes] = []
+        address = client.stream.client[0] if client.stream.client else ""
+        hot = True
+        while at < len(data) and len(answers) < limits.PIPELINED_AT_ONCE:
+            end = data.find(b"\r\n\r\n", at) + 4
+            if end < 4:
+                hot = self._answers is not None and may_become_hot(data[at:])
+                break
+            head = None
+            if self._answers is not None and end - at <= limits.REQUEST_HEAD_BYTES and data.startswith(START, at):
+                head = self._heads.read(data, at, end)
+            answer = self._answers.answer(*head, address) if head is not None and self._answers is not None else None
+            if answer is None:
+                hot = False
+                break
+            answers.append(answer)
+            at = end
+        rest = data[at:] if at else data
+        if answers:
+            client.data = rest
+            client.out = b"".join(answers)
+            self._move(client, self._idle)
+            if not self._send(client):
+                return
+        self._settle(client, rest, hot)
+
+    def _settle(self, client: _Client, rest: bytes, hot: bool) -> None:
+        """Put a connection where it belongs, all answers taken. ``hot``: ``rest`` is, or may become, a hot read."""
+        if not hot:
+            self._give(client, rest)
+            return
+        client.data = rest
+        if not rest:
+            self._move(client, self._idle)
+        elif b"\r\n\r\n" in rest:
+            self._move(client, self._idle)
+            self._more.append(client)
+            return
+        elif client.place is not self._begun:
+            self._move(client, self._begun)
+        if _undecoded(client.stream.socket):
+            self._more.append(client)
+
+    def _send(self, client: _Client) -> bool:
+        """Send what is to be sent; whether the client took it all. Else it is blocked until it does."""
+        try:
+            sent = client.stream.socket.send(client.out)
+        except _WAIT:
+            sent = 0
+        except (OSError, ValueError):
+            self._drop(client)
+            return False
+        if sent == len(client.out):
+            client.out = b""
+            return True
+        client.out = client.out[sent:]
+        if sent or client.place is not self._blocked:
+            self._move(client, self._blocked)
+        self._watch(client, selectors.EVENT_WRITE)
+        return False
+
+    def _flush(self, client: _Client) -> None:
+        if self._send(client):
+            if not self._listeners:
+                self._drop(client)
+                return
+            self._watch(client, selectors.EVENT_READ)
+            self._move(client, self._idle)
+            if client.data:
+                self._answer(client, client.data)
+            elif _undecoded(client.stream.socket):
+                self._more.append(client)
+
+    def _give(self, client: _Client, data: bytes) -> None:
+        begun_at = client.since if client.place is self._begun else self._now
+        self._forget(client.stream.socket)
+        client.place.pop(client, None)
+        self._hand_over(client.stream, data, begun_at + self._timeouts.header_s)
+
+    def _drop(self, client: _Client) -> None:
+        client.place.pop(client, None)
+        self._forget(client.stream.socket)
+        client.stream.close()
+        if not len(self):
+            self._empty.set()
+
+    def _move(self, client: _Client, place: dict[_Client, None]) -> None:
+        client.place.pop(client, None)
+        client.place = place
+        client.since = self._now
+        place[client] = None
+
+    def _watch(self, client: _Client, events: int) -> None:
+        self._selector.modify(client.stream.socket, events, client)
+
+    def _forget(self, watched: Socket) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(watched)
+
+    # --- time
+
+    async def _tick(self) -> None:
+        """Let go of who is late, and begin to accept again after a pause."""
+        places = (
+            (self._idle, self._timeouts.idle_s),
+            (self._begun, self._timeouts.header_s),
+            (self._blocked, self._timeouts.idle_s),
+        )
+        while True:
+            await trio.sleep(min(_TICK_S, self._timeouts.header_s / 4, self._timeouts.idle_s / 4))
+            now = trio.current_time()
+            for place, seconds in places:
+                while place and (client := next(iter(place))).since + seconds <= now:
+                    self._drop(client)
+            if not self._accepting and self._listeners:
+                self._listen()
+
+
+def _undecoded(sock: Socket) -> bool:
+    """Whether TLS holds bytes that the selector cannot see."""
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

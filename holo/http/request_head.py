@@ -1,0 +1,102 @@
+"""The head of a hot request, read strictly: either it is certainly what it looks like, or somebody else reads it.
+
+h11 decides what HTTP/1.1 is. What is read here is the small part of it about which there is nothing to decide: one
+request line of one shape, and header fields of RFC 9112 in their plainest form, none of which says that there is a
+body, that the connection is to change, or that the request is to be handled in any other way than usual. Bytes are
+never skipped, joined or corrected, so where such a head ends is where every reader of HTTP/1.1 sees it end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from holo.core import limits
+from holo.core.errors import HoloError
+from holo.http.hot import PATH, takes_json
+
+START: Final = b"GET " + PATH + b"?"
+_END: Final = b" HTTP/1.1"
+_QUERY: Final = re.compile(rb"[!-~]*")
+# A token, a colon, visible ASCII with blanks inside: no folding, no control characters, no bytes beyond ASCII.
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~](?:[ -~\t]*[!-~])?)?)[ \t]*\r\n")
+
+# Fields that nothing here looks at. Any field that is not named in this module makes a request somebody else's.
+_IDLE: Final = frozenset(
+    b"accept-charset accept-encoding accept-language authorization cache-control cookie dnt forwarded from origin "
+    b"pragma priority referer traceparent tracestate user-agent via x-forwarded-for x-forwarded-host "
+    b"x-forwarded-proto x-real-ip x-request-id".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What the header fields of a hot request say: JSON is wanted, and maybe what the client has already."""
+
+    if_none_match: str | None
+
+
+class Heads:
+    """Reads heads. Blocks of fields repeat from request to request, so those read last are remembered by their bytes.
+
+    ``check_host`` raises for a Host that is not this node's.
+    """
+
+    def __init__(self, check_host: Callable[[str | None], None]) -> None:
+        self._check_host = check_host
+        self._known: dict[bytes, Fields] = {}
+
+    def read(self, data: bytes, start: int, end: int) -> tuple[bytes, Fields] | None:
+        """(query, fields) of the head that is ``data[start:end]``, ``end`` behind its empty line.
+
+        None where it is not certainly a hot request. ``data[start:]`` begins with :data:`START`.
+        """
+        line = data.find(b"\r\n", start)
+        query = data[start + len(START) : line - len(_END)]
+        if data[line - len(_END) : line] != _END or _QUERY.fullmatch(query) is None:
+            return None
+        block = data[line + 2 : end - 2]
+        fields = self._known.get(block)
+        if fields is None:
+            fields = self._read_fields(block)
+            if fields is None:
+                return None
+            if len(block) <= limits.KNOWN_HEAD_BYTES:
+                if len(self._known) >= limits.KNOWN_HEADS:
+                    self._known.clear()
+                self._known[block] = fields
+        return query, fields
+
+    def _read_fields(self, block: bytes) -> Fields | None:
+        seen: dict[bytes, bytes] = {}
+        at = 0
+        while at < len(block):
+            found = _FIELD.match(block, at)
+            if found is None:
+                return None
+            name, at = found[1].lower(), found.end()
+            if name in _IDLE:
+                continue
+            if name in seen or name not in (b"host", b"accept", b"if-none-match", b"connection"):
+                return None
+            seen[name] = found[2]
+        if seen.get(b"connection", b"keep-alive").lower() != b"keep-alive" or not takes_json(seen.get(b"accept")):
+            return None
+        try:
+            self._check_host(seen[b"host"].decode("ascii"))
+        except (KeyError, HoloError):  # no Host, or a foreign one: the refusal is not ours to word
+            return None
+        matches = seen.get(b"if-none-match")
+        return Fields(None if matches is None else matches.decode("ascii"))
+
+
+def may_become_hot(data: bytes) -> bool:
+    """Whether bytes without an empty line may be the beginning of a hot request.
+
+    A line that ends in a bare line feed is one to h11 and none here, so it must not be waited for.
+    """
+    if len(data) > limits.REQUEST_HEAD_BYTES or not (data.startswith(START) or START.startswith(data)):
+        return False
+    return data.count(b"\n") == data.count(b"\r\n")
