@@ -67,8 +67,9 @@ class App:
     async def _send(self, send: Send, message: Any) -> None:
         # HTTP/2 lets a client stop reading one stream and keep the connection: that stream is cut here.
         with trio.move_on_after(self._idle_s) as patience:
-            # What is sent to a client that left is swallowed without a pause; this is where a loop of sends is ended.
-            await trio.lowlevel.checkpoint()
+            if message.get("more_body"):
+                # What is sent to a client that left is swallowed without a pause; this ends a loop of sends.
+                await trio.lowlevel.checkpoint()
             await send(message)
         if patience.cancelled_caught:
             raise _SlowReader

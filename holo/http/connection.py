@@ -176,19 +176,31 @@ class Connection:
             await self._finish()
 
     async def _write(self, data: bytes) -> None:
-        async with self._send_lock:
-            if self._dead:
-                return
-            # Shielded, because half a frame would garble whatever another task sends next.
-            with trio.CancelScope(shield=True) as self._sending:
-                self._sending.deadline = trio.current_time() + self._timeouts.idle_s
-                try:
-                    await self._stream.send_all(data)
-                except _GONE:
-                    self._dead = True
-            self._dead = self._dead or self._sending.cancelled_caught
+        if not data:
+            return
+        try:
+            self._send_lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._send_lock.acquire()
+        try:
+            if not self._dead:
+                await self._send(data)
+        finally:
+            self._send_lock.release()
         if self._dead:
             self._stream.close()  # wakes the reader, which ends the rest
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            rest = self._stream.send_now(data)
+            if rest:
+                # Shielded, because half a frame would garble whatever another task sends next.
+                with trio.CancelScope(shield=True) as self._sending:
+                    self._sending.deadline = trio.current_time() + self._timeouts.idle_s
+                    await self._stream.send_all(rest)
+                self._dead = self._dead or self._sending.cancelled_caught
+        except _GONE:
+            self._dead = True
 
     async def _finish(self) -> None:
         """The protocol has said its last: let the answer arrive, then let the reader close."""

@@ -52,6 +52,15 @@ class Stream:
             except (OSError, ValueError) as error:
                 raise trio.BrokenResourceError(str(error)) from error
 
+    def send_now(self, data: bytes) -> bytes:
+        """Send what the socket takes at once; returns the rest."""
+        try:
+            return data[self.socket.send(data) :]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return data
+        except (OSError, ValueError) as error:
+            raise trio.BrokenResourceError(str(error)) from error
+
     async def send_all(self, data: bytes) -> None:
         """Send ``data``. Cut short by cancelling, a part of it has been sent."""
         await trio.lowlevel.checkpoint()
