@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -124,6 +125,10 @@ class Profile(_Table, frozen=True):
 
 SHIPPED: Final = ("minimal-peer",)
 
+_PORT: Final = re.compile("[0-9]{1,5}")
+# tomllib says ValueError of a number with thousands of digits and RecursionError of thousands of brackets.
+_NO_TOML: Final = (ValueError, RecursionError)
+
 
 def load_profile(name_or_path: str, settings: list[str] | None = None) -> Profile:
     """The profile of that name (one of those shipped) or in that file, with ``KEY=VALUE`` settings over it.
@@ -133,7 +138,7 @@ def load_profile(name_or_path: str, settings: list[str] | None = None) -> Profil
     text, name = _read(name_or_path)
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except _NO_TOML as error:
         raise Rejected("profile-invalid", f"{name_or_path}: {error}") from None
     for setting in settings or []:
         _apply(tables, setting)
@@ -178,7 +183,7 @@ def is_loopback(host: str) -> bool:
 def _check(profile: Profile) -> None:
     http = profile.http
     host, _, port = http.listen.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not _PORT.fullmatch(port) or int(port) > 65535:
         raise Rejected("profile-invalid", f"http.listen {http.listen!r} is not HOST:PORT")
     if bool(http.tls_cert) != bool(http.tls_key):
         raise Rejected("profile-invalid", "http.tls_cert and http.tls_key go together")
@@ -223,7 +228,10 @@ def _read(name_or_path: str) -> tuple[str, str]:
         near = difflib.get_close_matches(name_or_path, SHIPPED, 1, 0.5)
         hint = f"; did you mean {near[0]}?" if near else f"; shipped: {', '.join(SHIPPED)}"
         raise Rejected("profile-invalid", f"no profile or file {name_or_path!r}{hint}", subject=name_or_path)
-    return path.read_text(encoding="utf-8"), path.stem
+    try:
+        return path.read_text(encoding="utf-8"), path.stem
+    except UnicodeDecodeError as error:
+        raise Rejected("profile-invalid", f"{name_or_path} is not UTF-8: {error.reason}") from None
 
 
 def _shipped(name: str) -> str:
@@ -240,7 +248,7 @@ def _apply(tables: dict[str, Any], setting: str) -> None:
         raise Rejected("profile-invalid", f"{setting!r} is not KEY=VALUE")
     try:
         value = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
+    except _NO_TOML:
         value = text
     *path, last = key.split(".")
     table = tables

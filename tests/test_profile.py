@@ -75,6 +75,10 @@ def test_settings_from_outside_are_toml_or_else_text() -> None:
         ("roles.registry.namespaces.acme=not-a-cid", "roles.registry.namespaces.acme"),
         (f"roles.registry.namespaces.A={GENESIS}", "roles.registry.namespaces.A"),
         ("no equals sign", "KEY=VALUE"),
+        ("http.listen=127.0.0.1:²", "http.listen"),
+        (f"http.listen=127.0.0.1:{'9' * 5000}", "http.listen"),
+        (f"store.keep_heads={'9' * 5000}", "store.keep_heads"),
+        (f"store.keep_heads={'[' * 5000}", "store.keep_heads"),
     ],
 )
 def test_what_is_wrong_is_named(setting: str, named: str) -> None:
@@ -103,10 +107,16 @@ def test_on_loopback_it_may_be(address: str) -> None:
 
 
 def test_a_file_that_is_no_profile(tmp_path: Path) -> None:
-    cases: dict[str, Any] = {"= =": "mine.toml", "[node]\n": "v"}
+    cases: dict[str, Any] = {
+        "= =": "mine.toml",
+        "[node]\n": "v",
+        "v = \udcff": "UTF-8",
+        f"v = {'1' * 5000}": "mine.toml",
+        f"v = {'[' * 5000}": "mine.toml",
+    }
     for text, named in cases.items():
         file = tmp_path / "mine.toml"
-        file.write_text(text)
+        file.write_text(text, "utf-8", "surrogateescape")
         with pytest.raises(Rejected) as caught:
             load_profile(str(file))
         assert caught.value.code == "profile-invalid"
