@@ -32,6 +32,7 @@ import lmdb
 
 from holo.core.errors import HoloError, Missing, Overloaded, StoreFailed
 from holo.core.limits import STORE_READERS
+from holo.store.turn import Turn
 
 KEY_BYTES_MAX: Final = 511  # fixed when LMDB is compiled
 
@@ -43,7 +44,8 @@ class Environment:
     """An LMDB environment in the directory ``path`` with the named ``databases``, all made when it is first opened.
 
     ``map_bytes`` bounds the data file. ``free_reserve_bytes`` is the room below which writes are refused. With
-    ``readonly`` nothing is created, and a store that is not there is :class:`Missing`.
+    ``readonly`` nothing is created, and a store that is not there is :class:`Missing`. A write transaction gives way at
+    every step while ``turn`` is taken.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Environment:
         map_bytes: int,
         free_reserve_bytes: int,
         readonly: bool = False,
+        turn: Turn | None = None,
     ) -> None:
         self.path = path
+        self.turn = turn or Turn()
         self._free_reserve_bytes = free_reserve_bytes
         self._failure: str | None = None
         if readonly and not (path / "data.mdb").exists():
@@ -88,7 +92,7 @@ class Environment:
             self._env.close()
             raise _opening_failure(path, error) from error
 
-    def read(self) -> AbstractContextManager[Reader]:
+    def read(self) -> Reader:
         """A snapshot of the last commit, for one ``with`` block. Any thread, any number up to ``STORE_READERS``."""
         return Reader(self._env, self._databases)
 
@@ -226,11 +230,12 @@ class Reader:
 class Writer(Reader):
     """The write transaction. It reads what it has written. Bound to the thread that opened it."""
 
-    __slots__ = ("_environment", "_failed", "_thread")
+    __slots__ = ("_environment", "_failed", "_thread", "_turn")
 
     def __init__(self, environment: Environment, env: lmdb.Environment, databases: dict[str, Any]) -> None:
         super().__init__(env, databases)
         self._environment = environment
+        self._turn = environment.turn
         self._failed: HoloError | None = None
         self._thread = 0
 
@@ -256,8 +261,16 @@ class Writer(Reader):
             return
         self._environment.commit(txn)
 
+    def get(self, db: str, key: bytes) -> bytes | None:
+        """The value of ``key``, which is not empty."""
+        if self._turn.taken:
+            self._turn.give_way()
+        return super().get(db, key)
+
     def put(self, db: str, key: bytes, value: bytes, *, overwrite: bool = True) -> bool:
         """Set ``key`` to ``value``; False, and nothing changed, if it is there and ``overwrite`` is off."""
+        if self._turn.taken:
+            self._turn.give_way()
         assert 0 < len(key) <= KEY_BYTES_MAX, f"key of {len(key)} bytes"
         assert self._thread == threading.get_ident(), "a write transaction used by another thread"
         try:

@@ -34,6 +34,7 @@ from holo.store.ledger import BindingSubmission, Hosting, Ledger, Outcome, Submi
 from holo.store.policies import PolicyCache
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
+from holo.store.turn import Turn
 from holo.store.view import View
 
 SCHEMA: Final = 1
@@ -73,7 +74,10 @@ Result = Outcome | HoloError
 
 
 class Store:
-    """An open records store. ``path`` is the environment's folder; ``clock_ms`` stamps receipts."""
+    """An open records store. ``path`` is the environment's folder; ``clock_ms`` stamps receipts.
+
+    Whatever writes gives way while its ``turn`` is taken.
+    """
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class Store:
         readonly: bool = False,
     ) -> None:
         self.key = key
+        self.turn = Turn()
         self._path = path
         self._clock_ms = clock_ms
         self._hosting = hosting or Hosting()
@@ -96,7 +101,12 @@ class Store:
         self._reading = PolicyCache()
         self._write_lock = threading.Lock()
         self._env = Environment(
-            path, DATABASES, map_bytes=map_bytes, free_reserve_bytes=free_reserve_bytes, readonly=readonly
+            path,
+            DATABASES,
+            map_bytes=map_bytes,
+            free_reserve_bytes=free_reserve_bytes,
+            readonly=readonly,
+            turn=self.turn,
         )
         try:
             self._check_schema()
@@ -111,11 +121,9 @@ class Store:
         with self._write_lock:
             self._env.close()
 
-    @contextmanager
-    def view(self) -> Iterator[View]:
-        """One consistent snapshot of everything, for the length of the block."""
-        with self._env.read() as reader:
-            yield View(RecordsReader(reader), self._reading, self.key.kid)
+    def view(self) -> View:
+        """One consistent snapshot of everything, for the length of a ``with`` block."""
+        return View(self._env.read(), self._reading, self.key.kid)
 
     def free_bytes(self) -> int:
         """Room left for the store."""
