@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from blake3 import blake3
 
+from holo.core.base32 import encode_id
 from holo.core.errors import Rejected
 
 RAW: Final = 0x55
@@ -83,7 +84,7 @@ class Cid(bytes):
         return blake3(data).digest() == self[4:]
 
     def __str__(self) -> str:
-        return "b" + base64.b32encode(self).decode("ascii").rstrip("=").lower()
+        return "b" + encode_id(self).decode("ascii")
 
     def __repr__(self) -> str:
         return f"Cid({self!s})"

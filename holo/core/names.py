@@ -17,11 +17,20 @@ from holo.core.limits import GLOB_BYTES, HANDLE_AND_TAG_BYTES, HANDLE_SEGMENTS
 DEFAULT_TAG: Final = "latest"
 
 _SEGMENT: Final = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+_SEGMENTS: Final = rf"{_SEGMENT}(?:/{_SEGMENT}){{0,{HANDLE_SEGMENTS - 1}}}"
+_TAG_TEXT: Final = r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}"
 _NAMESPACE: Final = re.compile(_SEGMENT, re.ASCII)
-_HANDLE: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT}){{0,{HANDLE_SEGMENTS - 1}}}", re.ASCII)
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}", re.ASCII)
+_HANDLE: Final = re.compile(_SEGMENTS, re.ASCII)
+_TAG: Final = re.compile(_TAG_TEXT, re.ASCII)
 _GLOB: Final = re.compile(r"[A-Za-z0-9._+/-]*\*?", re.ASCII)
 _NAME_CHARS_MAX: Final = 64 + 1 + HANDLE_AND_TAG_BYTES + 1 + 1 + 59
+
+
+PATTERN: Final = rf"({_SEGMENT})/({_SEGMENTS})(?::({_TAG_TEXT}))?"
+"""A regular expression for (namespace, handle, tag if written) of a name without a pin.
+
+What it matches is a name, if handle and tag together are within HANDLE_AND_TAG_BYTES.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ from holo.store.layout import (
 class RecordsReader:
     """Typed reads over one snapshot."""
 
+    __slots__ = ("_r",)
+
     def __init__(self, reader: Reader) -> None:
         self._r = reader
 
@@ -60,6 +62,10 @@ class RecordsReader:
     def namespace(self, ns: str) -> NamespaceRow | None:
         data = self._r.get("namespaces", ns.encode())
         return None if data is None else decode_namespace(ns, data)
+
+    def namespace_bytes(self, ns: bytes) -> bytes | None:
+        """The row of a hosted namespace as it lies there, see :func:`~holo.store.layout.decode_namespace`."""
+        return self._r.get("namespaces", ns)
 
     def namespaces(self, prefix: str = "", after: str = "") -> Iterator[NamespaceRow]:
         """Hosted namespaces in order, those with ``prefix``, strictly after ``after``."""
@@ -90,6 +96,10 @@ class RecordsReader:
         data = self._r.get("current", name_key(ns, path))
         return () if data is None else decode_standings(data)
 
+    def standings_bytes(self, key: bytes) -> bytes | None:
+        """The row of a name as it lies there, see :func:`~holo.store.layout.decode_standings`; ``key`` is its key."""
+        return self._r.get("current", key)
+
     def currents(self, ns: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, tuple[Standing, ...]]]:
         """(path, standings) in order of path, those with ``prefix``, strictly after ``after``."""
         skip = len(ns) + 1
@@ -115,6 +125,11 @@ class RecordsReader:
         prefix = name_key(ns, path) + b"\0"
         for key, value in self._r.range("boxes", prefix, after_prefix(prefix)):
             yield decode_box(key[len(prefix) :], value)
+
+    def has_boxes(self, key: bytes) -> bool:
+        """Whether there is a partial endorsement of the name with this key."""
+        prefix = key + b"\0"
+        return any(True for _ in self._r.range("boxes", prefix, after_prefix(prefix), limit=1))
 
     def box(self, ns: str, path: str, policy: Cid, kid: Kid) -> list[Boxed]:
         """What one signer's mailbox for a name and cited policy holds, in its order."""

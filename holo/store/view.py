@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from holo.core import limits, tree
 from holo.core import log as rfc9162
@@ -32,6 +33,7 @@ from holo.core.state import (
     parse_state_value,
 )
 from holo.store import bindings
+from holo.store.environment import Reader
 from holo.store.journal import LogState, log_state
 from holo.store.layout import NamespaceRow, Past
 from holo.store.policies import PolicyCache
@@ -54,12 +56,24 @@ class Entry:
 
 
 class View:
-    """One consistent snapshot. Methods raise ``Missing`` for what is not here."""
+    """One consistent snapshot, for one ``with`` block. Methods raise ``Missing`` for what is not here."""
 
-    def __init__(self, records: RecordsReader, cache: PolicyCache, node: Kid) -> None:
-        self.records = records
+    __slots__ = ("_cache", "_reader", "node", "records")
+
+    def __init__(self, reader: Reader, cache: PolicyCache, node: Kid) -> None:
+        self.records = RecordsReader(reader)
         self.node = node
         self._cache = cache
+        self._reader = reader
+
+    def __enter__(self) -> Self:
+        self._reader.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.__exit__(kind, error, trace)
 
     # --- the log and heads
 
