@@ -88,6 +88,8 @@ def _home(home: Home) -> Iterator[Finding]:
         return
     home.check()
     yield Finding("home", "ok", f"{home.path}, for you alone")
+    if not os.access(home.path, os.W_OK):
+        yield Finding("home", "warn", f"{home.path} cannot be written: only what reads works on it")
 
 
 def _keys(home: Home) -> Iterator[Finding]:

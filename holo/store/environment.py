@@ -137,11 +137,23 @@ class Environment:
             self._failure = str(error)
             raise StoreFailed("store-failed", self._failure) from error
         except lmdb.Error as error:
-            refusal = _failure(error)
-            if isinstance(refusal, Overloaded) and self._accepts_writes():
+            refusal = self._no_room(error)
+            if refusal is not None and self._accepts_writes():
                 raise refusal from error
             self._failure = str(error)
             raise StoreFailed("store-failed", self._failure) from error
+
+    def _no_room(self, error: lmdb.Error) -> Overloaded | None:
+        """The refusal, if lack of room is why a commit failed.
+
+        The write that takes the last of a disk is carried out in part, and LMDB calls any such write EIO.
+        """
+        refusal = _failure(error)
+        if isinstance(refusal, Overloaded):
+            return refusal
+        if error.code == errno.EIO and self.free_bytes() < self._page_bytes:
+            return Overloaded("no-space", "the disk is full")
+        return None
 
     def _accepts_writes(self) -> bool:
         """Whether LMDB goes on after a failed commit, which it does not if it was writing the meta page."""

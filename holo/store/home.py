@@ -12,6 +12,7 @@ removes a leftover. Every file is replaced as a whole, durably (write, fsync, re
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -129,9 +130,11 @@ class Home:
             time.sleep(_LOCK_POLL_S)
 
     def try_lock(self, *, shared: bool = False) -> HomeLock | None:
-        """The home's lock if it is free now, else None. Leftovers of a node that died are removed on success."""
-        self.create()
-        fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """The home's lock if it is free now, else None. Leftovers of a node that died are removed on success.
+
+        On a file system that is read-only, readers lock the file that is there, and leave the rest as it is.
+        """
+        fd = self._open_lock(readonly=shared)
         try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -140,8 +143,17 @@ class Home:
         except BaseException:
             os.close(fd)
             raise
-        self.node_file.unlink(missing_ok=True)  # no node runs: it would hold the lock
+        with contextlib.suppress(OSError) if shared else contextlib.nullcontext():
+            self.node_file.unlink(missing_ok=True)  # no node runs: it would hold the lock
         return HomeLock(fd, shared)
+
+    def _open_lock(self, *, readonly: bool) -> int:
+        try:
+            return os.open(self.create().lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if not readonly or error.errno != errno.EROFS:
+                raise
+            return os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
 
     # -- the running node
 

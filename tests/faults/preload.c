@@ -9,6 +9,8 @@
  * FAULT_SHORT  bytes of the failing write that are carried out all the same: a torn write
  * TRACE_FILE   where to append one line a call: "<sequence> <call> <bytes> <result> <mode> <head> <path>", where mode
  *              is "dsync" on a descriptor that syncs by itself and head the first bytes of what is sent, in hex
+ * CLOCK_FILE   a file of eight bytes: seconds, as an int64 of this machine, by which the wall clock is off; it may be
+ *              written to at any time. Other clocks stay as they are
  *
  * A call that makes data durable or puts it into a file is written down after it returned; one that may carry an
  * answer to somebody else (write, send) before it is made. So a sync that stands above an answer came first.
@@ -19,6 +21,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +30,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *fault_call, *fault_path;
@@ -34,6 +38,7 @@ static long fault_at, fault_count, fault_short;
 static int fault_errno;
 static int trace_fd = -1;
 static atomic_long matched, sequence;
+static const volatile int64_t *clock_offset_s;
 
 static long number(const char *name, long otherwise) {
     const char *text = getenv(name);
@@ -50,6 +55,13 @@ __attribute__((constructor)) static void start(void) {
     const char *trace = getenv("TRACE_FILE");
     if (trace && *trace)
         trace_fd = open(trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    const char *clock = getenv("CLOCK_FILE");
+    int fd = clock && *clock ? open(clock, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        void *offset = mmap(NULL, sizeof *clock_offset_s, PROT_READ, MAP_SHARED, fd, 0);
+        clock_offset_s = offset == MAP_FAILED ? NULL : offset;
+        close(fd);
+    }
 }
 
 static void path_of(int fd, char *path, size_t size) {
@@ -203,4 +215,12 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
     const struct iovec *first = message->msg_iovlen ? message->msg_iov : NULL;
     SEND("sendmsg", fd, total(message->msg_iov, (int)message->msg_iovlen), first ? first->iov_base : NULL,
          first ? first->iov_len : 0, real(fd, message, flags));
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    REAL(clock_gettime);
+    int result = real(clock, now);
+    if (!result && clock == CLOCK_REALTIME && clock_offset_s)
+        now->tv_sec += *clock_offset_s;
+    return result;
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,12 +62,28 @@ def build(folder: Path) -> Path:
     return library
 
 
-def environ(library: Path, fault: Fault | None = None, trace: Path | None = None) -> dict[str, str]:
+class WallClock:
+    """The wall clock of children that run behind the library: off by as many seconds as it was last set to."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.set(0)
+
+    def set(self, offset_s: int) -> None:
+        """Let it jump, for those who run too."""
+        with open(os.open(self.file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:  # in place: it is mapped
+            file.write(struct.pack("=q", offset_s))
+
+
+def environ(
+    library: Path, fault: Fault | None = None, trace: Path | None = None, clock: WallClock | None = None
+) -> dict[str, str]:
     """The environment of a child that runs behind ``library``, for callers that start it themselves."""
     others = os.environ.get("LD_PRELOAD")
     variables = {**os.environ, "LD_PRELOAD": f"{library}:{others}" if others else str(library)}
     variables.update(fault.environ() if fault else {})
     variables.update({"TRACE_FILE": str(trace)} if trace else {})
+    variables.update({"CLOCK_FILE": str(clock.file)} if clock else {})
     return variables
 
 

@@ -20,13 +20,22 @@ SETTINGS = ("http.listen=127.0.0.1:0", "store.map_bytes=268435456", "store.free_
 
 
 class NodeProcess:
-    """``holo node`` on ``home``, taking connections; ended by pid when the block ends, if it has not ended itself."""
+    """``holo node`` on ``home``, taking connections; ended by pid when the block ends, if it has not ended itself.
+
+    ``under`` is a command that becomes the node once it has prepared its surroundings.
+    """
 
     def __init__(
-        self, home: Path, *, environ: Mapping[str, str] | None = None, settings: Sequence[str] = (), cwd: Path = PROJECT
+        self,
+        home: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        under: Sequence[str] = (),
+        cwd: Path = PROJECT,
     ) -> None:
         sets = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
-        command = [sys.executable, "-m", "holo", "--home", str(home), "--json", "node", *sets]
+        command = [*under, sys.executable, "-m", "holo", "--home", str(home), "--json", "node", *sets]
         self.log = home.parent / f"{home.name}.{os.urandom(4).hex()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environ, cwd=cwd)
