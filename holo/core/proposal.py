@@ -100,6 +100,8 @@ def decode_proposal(data: bytes) -> Proposal:
     for index, item in enumerate(fields.items("endorsements", limits.ENDORSEMENTS_PER_RECORD)):
         at = f"proposal.endorsements[{index}]"
         kid, signature = _endorsement(item, at)
+        if kid <= max(endorsements, default=b""):
+            raise Rejected("field-invalid", f"{at} is not in order of kid, or there twice", at=at)
         if not verify_endorsement(policy.statement, kid, signature):
             raise Rejected("signature-invalid", f"by {did_of(kid)}", at=at)
         endorsements[kid] = signature

@@ -77,6 +77,17 @@ def test_what_is_wrong_is_refused(changes: dict[str, Any], code: str, at: str | 
     assert (caught.value.code, caught.value.at) == (code, at)
 
 
+@pytest.mark.parametrize("order", [(1, 0), (0, 0, 1), (0, 1, 1)])
+def test_endorsements_are_in_order_of_kid_each_once(order: tuple[int, ...]) -> None:
+    value = codec.decode(encode_proposal(proposed(("a", "b"))), limits.PROPOSAL_BYTES)
+    pairs = value["endorsements"]
+    assert len(pairs) == 2
+    with pytest.raises(Rejected) as caught:
+        decode_proposal(codec.encode({**value, "endorsements": [pairs[at] for at in order]}))
+    assert caught.value.code == "field-invalid"
+    assert (caught.value.at or "").startswith("proposal.endorsements[")
+
+
 def test_it_stays_small_enough_to_send() -> None:
     small, large = [bytes(9)], [bytes(1 << 20)] * 5
     assert carried_nodes(small, []) == tuple(small)
