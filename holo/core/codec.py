@@ -1,12 +1,18 @@
 """Strict DAG-CBOR (spec section 1; RFC 8949 section 4.2.3 length-first key order; tag 42 only).
 
-cbor2 parses, this module judges. Its options refuse indefinite lengths, duplicate keys and depth; every tag but
-42 is refused before anything is built from it; and what was decoded is encoded again and compared, which
-catches whatever else was not canonical. There is exactly one encoding of a value.
+cbor2 parses, this module judges and writes. Its options refuse indefinite lengths, duplicate keys and depth; every tag
+but 42 is refused before anything is built from it; and what was decoded is encoded again and compared, which catches
+whatever else was not canonical. There is exactly one encoding of a value.
+
+The writing is done here because it is most of what a record costs beyond its signature: cbor2 would have to be given a
+copy of every value, sorted and with its links wrapped.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Final, NoReturn, TypeAlias
 
 import cbor2
@@ -18,15 +24,32 @@ from holo.core.limits import DEPTH_MAX, INT_MAX, ITEMS_MAX
 Value: TypeAlias = "bool | int | str | bytes | Cid | list[Value] | dict[str, Value] | None"
 
 _LINK_TAG: Final = 42
+LINK_HEAD: Final = bytes.fromhex("d82a582500")  # tag 42, a byte string of 37, the 0x00 before a binary CID
+NULL: Final = b"\xf6"
+_FALSE: Final = b"\xf4"
+_TRUE: Final = b"\xf5"
+INT: Final = 0x00
+_NEGATIVE: Final = 0x20
+BYTE_STRING: Final = 0x40
+_TEXT: Final = 0x60
+ARRAY: Final = 0x80
+_MAP: Final = 0xA0
+
+_SHAPES: Final = 256
+_SHAPE_KEYS: Final = 16
+_SHAPE_BYTES: Final = 256
+_shapes: dict[tuple[Any, ...], Sequence[tuple[str, bytes]]] = {}
+"""keys of a small map → the same in order with their encodings; at most _SHAPES of them."""
 
 
 def encode(value: Any) -> bytes:
     """The one DAG-CBOR encoding of ``value``. Raises ``cbor-invalid`` for what has none (floats, big integers…)."""
-    prepared = _prepared(value, 0)
+    out = bytearray()
     try:
-        return cbor2.dumps(prepared)
+        _write(out, value, 0)
     except UnicodeEncodeError as error:
         raise Rejected("cbor-invalid", f"text is not valid UTF-8: {error.reason}") from None
+    return bytes(out)
 
 
 def decode(data: bytes, limit_bytes: int) -> Any:
@@ -50,7 +73,7 @@ def decode(data: bytes, limit_bytes: int) -> Any:
         )
     except Exception as error:  # cbor2 leaks several kinds; all of them are the input's fault
         raise _own_refusal(error) or Rejected("cbor-invalid", str(error) or type(error).__name__) from None
-    if cbor2.dumps(_prepared(value, 0)) != data:
+    if encode(value) != data:
         raise Rejected("cbor-invalid", "not the canonical encoding of its value")
     return value
 
@@ -82,34 +105,92 @@ def _check_items(data: bytes) -> None:
             position += argument
 
 
-def _prepared(value: Any, depth: int) -> Any:
-    """``value`` with maps in canonical order and links as tags; refuses what DAG-CBOR cannot say."""
+def head(major: int, number: int) -> bytes:
+    """The shortest head (RFC 8949 section 3): the three bits of the major type in place, and an argument of 64 bits."""
+    if number < 24:
+        return bytes((major | number,))
+    if number < 0x100:
+        return bytes((major | 24, number))
+    if number < 0x10000:
+        return struct.pack(">BH", major | 25, number)
+    if number < 0x100000000:
+        return struct.pack(">BI", major | 26, number)
+    return struct.pack(">BQ", major | 27, number)
+
+
+def _write(out: bytearray, value: Any, depth: int) -> None:
+    """Append the encoding of ``value``, which lies ``depth`` deep; refuses what DAG-CBOR cannot say."""
     kind = type(value)
-    if kind is str or kind is bytes or kind is bool or value is None:
-        return value
-    if kind is int:
-        if not -INT_MAX <= value <= INT_MAX:
+    if kind is str:
+        data = value.encode()
+        out += _TEXTS[len(data)] if len(data) < 256 else head(_TEXT, len(data))
+        out += data
+    elif kind is Cid:
+        out += LINK_HEAD
+        out += value
+    elif kind is int:
+        if 0 <= value < 256:
+            out += _INTS[value]
+        elif not -INT_MAX <= value <= INT_MAX:
             raise Rejected("cbor-invalid", f"integer of {value.bit_length()} bits is beyond ±(2^53-1)")
-        return value
-    if kind is Cid:
-        return cbor2.CBORTag(_LINK_TAG, b"\0" + value)
+        else:
+            out += head(INT, value) if value > 0 else head(_NEGATIVE, -1 - value)
+    elif kind is bytes:
+        out += _BYTES[len(value)] if len(value) < 256 else head(BYTE_STRING, len(value))
+        out += value
+    elif value is None:
+        out += NULL
+    elif kind is bool:
+        out += _TRUE if value else _FALSE
+    elif kind is list or kind is tuple:
+        _check_depth(depth)
+        out += head(ARRAY, len(value))
+        for item in value:
+            _write(out, item, depth + 1)
+    elif kind is dict:
+        _check_depth(depth)
+        out += head(_MAP, len(value))
+        for key, encoded in _ordered(value):
+            out += encoded
+            _write(out, value[key], depth + 1)
+    else:
+        _check_depth(depth)
+        raise Rejected("cbor-invalid", f"{kind.__name__} has no DAG-CBOR form")
+
+
+def _check_depth(depth: int) -> None:
     if depth >= DEPTH_MAX:
         raise Rejected("cbor-invalid", f"nested deeper than {DEPTH_MAX}")
-    if kind is list or kind is tuple:
-        return [_prepared(item, depth + 1) for item in value]
-    if kind is dict:
-        return {key: _prepared(value[key], depth + 1) for key in sorted(value, key=_key_order)}
-    raise Rejected("cbor-invalid", f"{kind.__name__} has no DAG-CBOR form")
 
 
-def _key_order(key: Any) -> tuple[int, bytes]:
-    if type(key) is not str:
-        raise Rejected("cbor-invalid", f"map key of type {type(key).__name__}")
-    try:
-        encoded = key.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise Rejected("cbor-invalid", f"map key is not valid UTF-8: {error.reason}") from None
-    return len(encoded), encoded
+def _ordered(value: dict[Any, Any]) -> Sequence[tuple[str, bytes]]:
+    """The keys of a map in canonical order, each with its encoding. Small maps come in few shapes: those are kept."""
+    if len(value) > _SHAPE_KEYS:
+        return _sorted_keys(value)
+    keys = tuple(value)
+    found = _shapes.get(keys)
+    if found is None:
+        found = _sorted_keys(keys)
+        if sum(len(encoded) for _, encoded in found) <= _SHAPE_BYTES:
+            if len(_shapes) >= _SHAPES:
+                _shapes.clear()
+            _shapes[keys] = found
+    return found
+
+
+def _sorted_keys(keys: Iterable[Any]) -> Sequence[tuple[str, bytes]]:
+    encoded = []
+    for key in keys:
+        if type(key) is not str:
+            raise Rejected("cbor-invalid", f"map key of type {type(key).__name__}")
+        try:
+            data = key.encode()
+        except UnicodeEncodeError as error:
+            raise Rejected("cbor-invalid", f"map key is not valid UTF-8: {error.reason}") from None
+        encoded.append((key, head(_TEXT, len(data)) + data))
+    # A longer text never has a smaller head, so the order of the encodings is the one wanted: length first, then bytes.
+    encoded.sort(key=itemgetter(1))
+    return encoded
 
 
 def _link(content: Any, immutable: bool) -> Cid:
@@ -135,3 +216,8 @@ def _own_refusal(error: BaseException | None) -> Rejected | None:
             return error
         error = error.__cause__
     return None
+
+
+_INTS: Final = [head(INT, number) for number in range(256)]
+_BYTES: Final = [head(BYTE_STRING, length) for length in range(256)]
+_TEXTS: Final = [head(_TEXT, length) for length in range(256)]

@@ -25,6 +25,8 @@ from holo.core.limits import ENDORSEMENTS_PER_RECORD, ENVELOPE_OVERHEAD_BYTES
 _TYPE_PREFIX: Final = "application/vnd.holo."
 _TYPE_SUFFIX: Final = "+cbor"
 _HEAD: Final = b"\xd2\x84"  # tag 18, array of 4
+_SIGNATURE_HEAD: Final = b"\x58\x40"  # a byte string of 64
+_SIG_STRUCTURE: Final = b"\x84\x6aSignature1"  # array of 4, its first item
 _EDDSA: Final = -8
 
 
@@ -71,7 +73,9 @@ def make_record(statement: Statement, *signers: SigningKey) -> Record:
 
 def encode_envelope(type: str, kid: Kid, payload: bytes, signature: bytes) -> bytes:
     """The COSE_Sign1 bytes of an endorsement."""
-    return b"".join((_HEAD, cbor2.dumps(_protected(type, kid)), b"\xa0", cbor2.dumps(payload), b"\x58\x40", signature))
+    return b"".join(
+        (_front(type, kid), codec.head(codec.BYTE_STRING, len(payload)), payload, _SIGNATURE_HEAD, signature)
+    )
 
 
 def decode_envelope(data: bytes, limit_bytes: int) -> tuple[str, Kid, bytes, bytes]:
@@ -85,6 +89,28 @@ def decode_envelope(data: bytes, limit_bytes: int) -> tuple[str, Kid, bytes, byt
         )
     if data[:2] != _HEAD:
         raise Rejected("envelope-invalid", "not a tagged COSE_Sign1 of four elements")
+    return _split(data, limit_bytes) or _parsed(data, limit_bytes)
+
+
+def _split(data: bytes, limit_bytes: int) -> tuple[str, Kid, bytes, bytes] | None:
+    """What a well-formed envelope holds, cut out of it; None for any other, which :func:`_parsed` finds the fault of.
+
+    An envelope is a function of its four parts. So whatever was cut out is right if it makes the same bytes again.
+    """
+    end = 4 + data[3] if data[2:3] == b"\x58" and len(data) > 3 else 0
+    payload_at = end + 1 + {0x58: 2, 0x59: 3, 0x5A: 5}.get(data[end + 1] if len(data) > end + 1 else 0, 1)
+    payload, signature = data[payload_at : -len(_SIGNATURE_HEAD) - keys.SIGNATURE_BYTES], data[-keys.SIGNATURE_BYTES :]
+    if not end or len(payload) > limit_bytes or len(signature) != keys.SIGNATURE_BYTES:
+        return None
+    try:
+        typ, kid = _open_protected(data[4:end])
+    except Rejected:
+        return None
+    return (typ, kid, payload, signature) if encode_envelope(typ, kid, payload, signature) == data else None
+
+
+def _parsed(data: bytes, limit_bytes: int) -> tuple[str, Kid, bytes, bytes]:
+    """The same by strict decoding, which says what is wrong where something is."""
     try:  # past the tag, the array is strict DAG-CBOR
         protected, unprotected, payload, signature = codec.decode(data[1:], len(data))
     except (Rejected, ValueError, TypeError) as error:
@@ -173,10 +199,18 @@ def verify_endorsement(statement: Statement, kid: Kid, signature: bytes) -> bool
 
 
 @functools.lru_cache(maxsize=4096)
+def _front(type: str, kid: Kid) -> bytes:
+    """An envelope up to its payload."""
+    protected = _protected(type, kid)
+    return b"".join((_HEAD, codec.head(codec.BYTE_STRING, len(protected)), protected, b"\xa0"))
+
+
+@functools.lru_cache(maxsize=4096)
 def _protected(type: str, kid: Kid) -> bytes:
     return cbor2.dumps({1: _EDDSA, 4: bytes(kid), 16: _TYPE_PREFIX + type + _TYPE_SUFFIX})
 
 
+@functools.lru_cache(maxsize=4096)  # what is refused is not kept
 def _open_protected(protected: bytes) -> tuple[str, Kid]:
     """(type, kid) of a protected header. It is right exactly if writing those two again gives the same bytes."""
     start, end = 7, 7 + 34  # a3 01 27 04 58 22 <34 bytes> 10 …
@@ -193,4 +227,8 @@ def _open_protected(protected: bytes) -> tuple[str, Kid]:
 
 def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
     """The Sig_structure of RFC 9052 section 4.4: ["Signature1", protected, external_aad, payload]."""
-    return cbor2.dumps(["Signature1", protected, b"", payload])
+    byte_string = codec.BYTE_STRING
+    return b"".join(
+        (_SIG_STRUCTURE, codec.head(byte_string, len(protected)), protected, b"\x40",
+         codec.head(byte_string, len(payload)), payload)
+    )  # fmt: skip

@@ -17,18 +17,18 @@ from holo.core.limits import INT_MAX
 class Fields:
     """One decoded map, checked field by field. ``at`` is its place in the input."""
 
-    def __init__(self, value: Any, at: str, required: Iterable[str], optional: Iterable[str] = ()) -> None:
+    def __init__(self, value: Any, at: str, required: Collection[str], optional: Iterable[str] = ()) -> None:
         """Raises ``field-invalid`` for a non-map, ``field-missing`` and ``field-unknown`` for the wrong field names."""
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise Rejected("field-invalid", f"{at} is not a map", at=at)
-        required = tuple(required)
         for name in required:
             if name not in value:
                 raise Rejected("field-missing", f"{at}.{name}", at=f"{at}.{name}")
-        known = {*required, *optional}
-        for name in value:
-            if name not in known:
-                raise Rejected("field-unknown", f"{at}.{name}", at=f"{at}.{name}")
+        if len(value) != len(required):
+            known = {*required, *optional}
+            for name in value:
+                if name not in known:
+                    raise Rejected("field-unknown", f"{at}.{name}", at=f"{at}.{name}")
         self._value = value
         self._at = at
 
@@ -108,7 +108,7 @@ class Fields:
     def mapping(self, name: str) -> Mapping[str, Any]:
         """A map, unchecked."""
         value = self._value[name]
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise self.fail(name, "is not a map")
         return value
 

@@ -7,13 +7,12 @@ A suffix or a prefix is what remains of a key below the node's *position*: the b
 the node, branch bytes included. Every rule but two can be judged here, with one node in hand; that a child holds
 as many keys as its parent says, and that no key is too long, takes the path (`tree_proof`).
 
-:func:`encode_node` is the only writer of these bytes. It writes what ``codec.encode`` would, in a quarter of the
-time, which a tree of a million names needs.
+:func:`encode_node` is the only writer of these bytes. It writes what ``codec.encode`` would, in half the time,
+which a tree of a million names needs.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -21,6 +20,7 @@ import cbor2
 
 from holo.core import codec
 from holo.core.cid import DAG_CBOR, Cid
+from holo.core.codec import ARRAY, BYTE_STRING, INT, LINK_HEAD, NULL, head
 from holo.core.errors import Rejected
 from holo.core.limits import INT_MAX, LEAF_KEYS, NODE_BYTES, TREE_KEY_BYTES, TREE_VALUE_BYTES
 
@@ -64,21 +64,21 @@ Node: TypeAlias = Leaf | Branch
 def encode_node(node: Node) -> bytes:
     """The one encoding of ``node``. Raises ``too-large`` for a value above its bound, ``cbor-invalid`` as the codec."""
     if isinstance(node, Leaf):
-        parts = [b"\x82\x00", _head(_ARRAY, len(node.entries))]
+        parts = [b"\x82\x00", head(ARRAY, len(node.entries))]
         for suffix, value in node.entries:
             assert value, "a value is at least one item"
-            parts += (_head(_ARRAY, len(value) + 1), _BYTES[len(suffix)], suffix)
+            parts += (head(ARRAY, len(value) + 1), _BYTES[len(suffix)], suffix)
             _write_items(parts, value, 3)
     else:
         parts = [b"\x84\x01", _BYTES[len(node.prefix)], node.prefix]
         if node.own is None:
-            parts.append(_NULL)
+            parts.append(NULL)
         else:
-            parts.append(_head(_ARRAY, len(node.own)))
+            parts.append(head(ARRAY, len(node.own)))
             _write_items(parts, node.own, 2)
-        parts.append(_head(_ARRAY, len(node.children)))
+        parts.append(head(ARRAY, len(node.children)))
         for byte, count, link in node.children:
-            parts += (b"\x83", _INTS[byte], _head(_INT, count), _LINK, link)
+            parts += (b"\x83", _INTS[byte], head(INT, count), LINK_HEAD, link)
     data = b"".join(parts)
     _check_values(node, len(data))
     return data
@@ -216,7 +216,7 @@ def _write_items(parts: list[bytes], items: list[Any], depth: int) -> None:
     for item in items:
         kind = type(item)
         if kind is Cid:
-            parts += (_LINK, item)
+            parts += (LINK_HEAD, item)
         elif kind is int and 0 <= item < 256:
             parts.append(_INTS[item])
         elif kind is list and len(item) < 24 and depth < 8:
@@ -228,26 +228,9 @@ def _write_items(parts: list[bytes], items: list[Any], depth: int) -> None:
             parts.append(codec.encode(item)[depth:])
 
 
-def _head(major: int, number: int) -> bytes:
-    """The shortest CBOR head (RFC 8949 section 3)."""
-    if number < 24:
-        return bytes((major | number,))
-    if number < 0x100:
-        return bytes((major | 24, number))
-    if number < 0x10000:
-        return struct.pack(">BH", major | 25, number)
-    if number < 0x100000000:
-        return struct.pack(">BI", major | 26, number)
-    return struct.pack(">BQ", major | 27, number)
-
-
-_INT: Final = 0x00
-_ARRAY: Final = 0x80
-_NULL: Final = b"\xf6"
-_LINK: Final = bytes.fromhex("d82a582500")  # tag 42, a byte string of 37, the 0x00 before a binary CID
-_INTS: Final = [_head(_INT, number) for number in range(256)]
-_BYTES: Final = [_head(0x40, length) for length in range(TREE_KEY_BYTES + 1)]
-_ARRAYS: Final = [_head(_ARRAY, length) for length in range(24)]
+_INTS: Final = [head(INT, number) for number in range(256)]
+_BYTES: Final = [head(BYTE_STRING, length) for length in range(TREE_KEY_BYTES + 1)]
+_ARRAYS: Final = [head(ARRAY, length) for length in range(24)]
 
 EMPTY_NODE: Final = encode_node(Leaf([]))
 """The bytes of the tree without keys."""
