@@ -1,21 +1,22 @@
 """A node inside another program: in a thread of its own, reached without a socket.
 
 This is how verbs work on a home that no node runs on. A request crosses into the node's thread, runs through the same
-ASGI application a listener would call, and comes back as an ordinary httpx response.
+ASGI application a listener would call, and comes back whole.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
-import httpx
 import trio
 
+from holo.client.transport import Response, Transport
 from holo.core.keys import Kid
 from holo.node import Node, open_node, single_error
 from holo.profile import Profile, load_profile
@@ -30,7 +31,7 @@ class Embedded:
 
     url: str
     kid: Kid
-    transport: httpx.BaseTransport
+    transport: Transport
 
 
 @contextmanager
@@ -87,22 +88,60 @@ def in_thread(open: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[tu
             raise single_error(failed[0])
 
 
-class _Bridge(httpx.BaseTransport):
-    """Carries requests from any thread into the node's thread."""
+class _Bridge:
+    """Carries requests from any thread into the node's thread, straight to the application."""
 
     def __init__(self, node: Node, token: trio.lowlevel.TrioToken, *, readonly: bool) -> None:
         self._readonly = readonly
-        self._inner = httpx.ASGITransport(app=node.app, raise_app_exceptions=False)
+        self._app = node.app
         self._token = token
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def request(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
         """The node's answer, read whole."""
-        reads = request.method == "GET" or request.url.path == "/v1/resolve"
-        assert reads or not self._readonly, "whoever writes opens the home for writing"
-        return trio.from_thread.run(self._handle, request, trio_token=self._token)
+        path, _, query = target.partition("?")
+        assert not self._readonly or method == "GET" or path == "/v1/resolve", "who writes opens the home for writing"
+        fields = {"host": "localhost", "content-length": str(len(body or b"")), **headers}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.1"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
+            "client": None,
+            "server": ("localhost", 80),
+            "extensions": {},
+        }
+        return trio.from_thread.run(self._call, scope, body or b"", trio_token=self._token)
 
-    async def _handle(self, request: httpx.Request) -> httpx.Response:
-        crossed = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
-        response = await self._inner.handle_async_request(crossed)
-        content = await response.aread()
-        return httpx.Response(response.status_code, headers=response.headers, content=content, request=request)
+    def close(self) -> None:
+        """Nothing is kept open between requests."""
+
+    async def _call(self, scope: Mapping[str, Any], body: bytes) -> Response:
+        """One round through the application (ASGI 3.0)."""
+        parts: list[bytes] = []
+        begun: dict[str, Any] = {}
+        asked = [{"type": "http.request", "body": body, "more_body": False}]
+        answered = trio.Event()
+
+        async def receive() -> Mapping[str, Any]:
+            if asked:
+                return asked.pop()
+            await answered.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Mapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                begun.update(message)
+            elif message["type"] == "http.response.body":
+                parts.append(message.get("body", b""))
+                if not message.get("more_body"):
+                    answered.set()
+
+        await self._app(scope, receive, send)
+        headers = {name.decode().lower(): value.decode() for name, value in begun["headers"]}
+        return Response(begun["status"], headers, b"".join(parts))

@@ -11,19 +11,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from holo import __version__
+from holo.client.transport import Network, Transport
 from holo.core.errors import CODES, HoloError
 from holo.core.keys import Kid, did_of
-from holo.core.limits import REPLY_BYTES
 from holo.http.query import encode_query
 from holo.http.types import NodeReply
-
-if TYPE_CHECKING:  # importing httpx costs 0.2 s: only those who connect pay
-    import httpx
 
 T = TypeVar("T")
 
@@ -40,7 +37,7 @@ class Endpoint:
 
     url: str
     node: Kid | None = None
-    transport: httpx.BaseTransport | None = None
+    transport: Transport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +90,7 @@ class NodeRefused(HoloError):
 
 
 class Connection:
-    """A way to reach the first of ``endpoints`` that answers. ``warn`` is told when one is given up.
-
-    ``http_version`` is what the last answer came by, such as ``HTTP/2``.
-    """
+    """A way to reach the first of ``endpoints`` that answers. ``warn`` is told when one is given up."""
 
     def __init__(
         self, endpoints: Sequence[Endpoint], *, timeout_s: float = 30.0, warn: Callable[[str], None] = lambda _: None
@@ -105,8 +99,8 @@ class Connection:
         self._endpoints = list(endpoints)
         self._timeout_s = timeout_s
         self._warn = warn
-        self._http: httpx.Client | None = None
-        self.http_version = ""
+        self._transport: Transport | None = None
+        self._headers = {"user-agent": f"holo/{__version__}"}
 
     @property
     def endpoint(self) -> Endpoint:
@@ -127,7 +121,7 @@ class Connection:
 
         Raises :class:`NodeRefused` for a problem, ``unreachable`` where no endpoint answers, ``reply-invalid``.
         """
-        sent = {"accept": f"{_TYPES.get(accept, accept)}, {_TYPES['problem']}", **(headers or {})}
+        sent = {"accept": f"{_TYPES.get(accept, accept)}, {_TYPES['problem']}", **self._headers, **(headers or {})}
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             sent["content-type"] = _TYPES["json"]
@@ -146,9 +140,9 @@ class Connection:
 
     def close(self) -> None:
         """Close what is open. The next request opens it again."""
-        if self._http is not None:
-            self._http.close()
-            self._http = None
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
     def __enter__(self) -> Self:
         return self
@@ -159,60 +153,27 @@ class Connection:
         self.close()
 
     def _attempt(self, method: str, target: str, data: bytes | None, headers: Mapping[str, str]) -> Reply:
-        import httpx
+        if self._transport is None:
+            self._transport = self.endpoint.transport or Network(self.endpoint.url, self._timeout_s)
+            self._identify(self._transport)
+        found = self._transport.request(method, target, data, headers)
+        if 200 <= found.status < 300:
+            return Reply(found.status, found.headers, found.body)
+        raise NodeRefused(_problem_in(found.body, self.endpoint.url, found.status), found.status)
 
-        try:
-            if self._http is None:
-                self._http = self._open()
-                self._identify(self._http)
-            with self._http.stream(method, target, content=data, headers=headers) as response:
-                body = _read_bounded(response)
-                self.http_version = response.http_version
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise HoloError("unreachable", f"{self.endpoint.url}: {what}", subject=self.endpoint.url) from None
-        if response.is_success:
-            return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
-        raise NodeRefused(_problem_in(body, self.endpoint.url, response.status_code), response.status_code)
-
-    def _identify(self, http: httpx.Client) -> None:
+    def _identify(self, transport: Transport) -> None:
         """Raises ``anchor-missing`` unless the node says that it is the one that is expected here.
 
         It may lie; but then it cannot sign. This finds the address that has come to belong to another node.
         """
         if self.endpoint.node is None or self.endpoint.transport is not None:
             return
-        with http.stream("GET", "/v1/node") as response:
-            body = _read_bounded(response)
-        about = Reply(response.status_code, {}, body).read(NodeReply)
+        found = transport.request("GET", "/v1/node", None, self._headers)
+        about = Reply(found.status, found.headers, found.body).read(NodeReply)
         if about.node != did_of(self.endpoint.node):
             self.close()
             detail = f"{self.endpoint.url} is {about.node}, not {did_of(self.endpoint.node)}"
             raise HoloError("anchor-missing", detail, subject=self.endpoint.url)
-
-    def _open(self) -> httpx.Client:
-        import httpx
-
-        endpoint = self.endpoint
-        return httpx.Client(
-            base_url=endpoint.url.rstrip("/"),
-            transport=endpoint.transport,
-            timeout=self._timeout_s,
-            http2=endpoint.url.startswith("https:"),
-            follow_redirects=False,
-            headers={"user-agent": f"holo/{__version__}"},
-            trust_env=endpoint.transport is None,
-        )
-
-
-def _read_bounded(response: httpx.Response) -> bytes:
-    parts, size = [], 0
-    for part in response.iter_bytes():
-        size += len(part)
-        if size > REPLY_BYTES:
-            raise HoloError("reply-invalid", f"a reply of more than {REPLY_BYTES} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _problem_in(body: bytes, url: str, status: int) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The client against real nodes: pages, HTTP/2 over TLS, failover, bounds, and answers that are none."""
+"""The client against real nodes: pages, TLS, failover, bounds, and answers that are none."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from holo.client import Client, Connection, Endpoint, NodeRefused
+from holo.client.transport import Network
 from holo.core import limits
 from holo.core.cid import DAG_CBOR, RAW, Cid
 from holo.core.draft import draft_binding, draft_policy
@@ -64,8 +65,8 @@ def binding(tag: str) -> list[bytes]:
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[str]:
-    """Something that answers every request with these bytes and hangs up."""
+def answering(answer: bytes, told: list[bytes] | None = None) -> Iterator[str]:
+    """Something that answers every request with these bytes and hangs up; ``told`` gets what it was asked."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -75,7 +76,9 @@ def answering(answer: bytes) -> Iterator[str]:
                 except OSError:
                     return
                 with connection:
-                    connection.recv(65536)
+                    asked = connection.recv(65536)
+                    if told is not None:
+                        told.append(asked)
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -100,7 +103,7 @@ def test_a_plus_in_a_name_stays_a_plus(node: Listening) -> None:
         assert client.resolve("acme/tool:t1+x").cid == str(Cid.of(RAW, b"t1+x"))
 
 
-def test_http2_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_tls_a_certificate_somebody_vouches_for_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
@@ -117,7 +120,6 @@ def test_http2_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             client = Client(connection)
             client.post_policy(None, make_record(GENESIS.statement, KEY).envelopes())
             assert client.policy("acme").policy == str(GENESIS.id)
-            assert connection.http_version == "HTTP/2"
 
 
 def test_the_next_node_is_asked_where_one_fails(node: Listening) -> None:
@@ -133,6 +135,34 @@ def test_the_next_node_is_asked_where_one_fails(node: Listening) -> None:
             assert client.url == node.url
     assert len(told) == 3
     assert ["unreachable" in told[0], "overloaded" in told[1], "unreachable" in told[2]] == [True, True, True]
+
+
+def test_a_kept_connection_that_the_node_closed_is_opened_again() -> None:
+    told: list[bytes] = []
+    with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", told) as url:
+        network = Network(url, timeout_s=10)
+        assert [network.request("GET", "/", None, {}).body for _ in range(3)] == [b"hi"] * 3
+        network.close()
+    assert len(told) == 3
+
+
+def test_a_proxy_is_asked_where_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bytes] = []
+    with answering(b"HTTP/1.1 404 no\r\ncontent-length: 2\r\n\r\n{}", told) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        with pytest.raises(HoloError), Client(Connection([Endpoint("http://registry.example:81/a/")])) as client:
+            client.node()
+        with pytest.raises(HoloError), Client(Connection([Endpoint("http://127.0.0.1:9")])) as client:
+            client.node()
+    assert [line.partition(b"\r\n")[0] for line in told] == [b"GET http://registry.example:81/a/v1/node HTTP/1.1"]
+
+
+@pytest.mark.parametrize("url", ["ftp://a/", "http://", "nothing", "http://a:0", "http://a:b", "http://[::1"])
+def test_what_is_no_address_of_a_node(url: str) -> None:
+    with pytest.raises(HoloError) as refused, Client(Connection([Endpoint(url)])) as client:
+        client.node()
+    assert refused.value.code == "unreachable"
 
 
 def test_an_answer_that_is_no_is_not_asked_elsewhere(node: Listening) -> None:
@@ -168,7 +198,7 @@ def test_what_answers_like_no_node_is_no_node(answer: bytes) -> None:
 
 
 def test_a_reply_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holo.client.connection.REPLY_BYTES", 1000)
+    monkeypatch.setattr("holo.client.transport.REPLY_BYTES", 1000)
     endless = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
     with (
         pytest.raises(HoloError) as refused,
