@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
+import msgspec
 
 from bench.corpus import Corpus
 
@@ -24,6 +26,55 @@ def load(namespaces: int, names: int, signing_processes: int) -> None:
 
     home = load_corpus(Corpus(namespaces, names), signing_processes=signing_processes)
     sys.stdout.write(f"{home.path}\n")
+
+
+@main.command()
+@click.argument("keys", nargs=-1)
+@click.option("--namespaces", type=click.IntRange(1), help="Of 100 names each. 10,000, or 50 with --smoke.")
+@click.option("--rounds", type=click.IntRange(1), help="How often everything is measured.")
+@click.option("--seconds", type=click.FloatRange(1), help="How long what is measured by time runs.")
+@click.option("--quick", is_flag=True, help="Shorter and fewer rounds; the figures are kept apart.")
+@click.option("--smoke", is_flag=True, help="Everything once and small: whether it runs, not how fast. Keeps nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def run(
+    keys: tuple[str, ...],
+    namespaces: int | None,
+    rounds: int | None,
+    seconds: float | None,
+    quick: bool,
+    smoke: bool,
+    as_json: bool,
+) -> None:
+    """Run the rows named KEYS, or all, and keep the results. Fails where a row could not run."""
+    from bench.loading import BUILD
+    from bench.report import render
+    from bench.running import RESULTS, ROWS, keep_results, run_rows
+    from bench.stage import FULL, QUICK, SMOKE
+
+    unknown = set(keys) - {row.key for row in ROWS}
+    if unknown:
+        raise click.UsageError(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.key for row in ROWS)}")
+    effort = SMOKE if smoke else QUICK if quick else FULL
+    effort = replace(effort, rounds=rounds or effort.rounds, seconds=seconds or effort.seconds)
+    corpus = Corpus(namespaces or (50 if smoke else 10_000), 100)
+    results = run_rows([row for row in ROWS if not keys or row.key in keys], corpus, effort)
+    if quick:
+        keep_results(results, BUILD / "results-quick.json")
+    elif not smoke:
+        keep_results(results, RESULTS)
+        render()
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    sys.exit(any(result.failed for result in results.values()))
+
+
+@main.command("list")
+def list_rows() -> None:
+    """The rows there are, and their goals."""
+    from bench.running import ROWS
+
+    for row in ROWS:
+        sys.stdout.write(f"{row.key:26} {row.title}: {'; '.join(goal.text for goal in row.goals)}\n")
 
 
 if __name__ == "__main__":

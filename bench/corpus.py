@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import ClassVar, Final
 
 from blake3 import blake3
 
@@ -21,8 +21,6 @@ from holo.core.keys import SigningKey
 AT_MS: Final = 1_767_225_600_000
 """When every statement says it was made."""
 
-_TAGS: Final = ("stable", "latest", "1.0.0", "1.1.0")
-
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
@@ -31,6 +29,9 @@ class Corpus:
     namespaces: int
     names_per_namespace: int
     seed: str = "holo"
+
+    TAGS: ClassVar = ("stable", "latest", "1.0.0", "1.1.0")
+    """The tags of each handle."""
 
     @property
     def bindings(self) -> int:
@@ -111,7 +112,7 @@ def namespace(at: int) -> str:
 
 def _path(index: int) -> tuple[str, str]:
     """(handle, tag) of the name with this place in its namespace: four tags of each handle."""
-    return f"service/{index // len(_TAGS):04d}", _TAGS[index % len(_TAGS)]
+    return f"service/{index // len(Corpus.TAGS):04d}", Corpus.TAGS[index % len(Corpus.TAGS)]
 
 
 def _policy(ns: str, root: SigningKey, recovery: SigningKey, signer: SigningKey) -> Statement:
