@@ -26,8 +26,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 from hypercorn.typing import WorkerContext as WorkerContextShape
 
-from holo.http.hot_answer import HotAnswers
-from holo.http.protocols import Http1, Http2, Protocols
+from holo.http.hot_stream import HotStreams
+from holo.http.http2 import Http2
+from holo.http.protocols import Http1, Protocols
 from holo.http.stream import Stream
 
 _READ_BYTES: Final = 65536
@@ -60,14 +61,14 @@ class Connection:
         config: Config,
         context: WorkerContext,
         timeouts: Timeouts,
-        answers: HotAnswers | None,
+        hot: HotStreams | None,
     ) -> None:
         self._stream = stream
         self._app = app
         self._config = config
         self._context = context
         self._timeouts = timeouts
-        self._answers = answers
+        self._hot = hot
         self._send_lock = trio.Lock()
         self._sending: trio.CancelScope | None = None
         self._reading = trio.CancelScope()
@@ -131,7 +132,7 @@ class Connection:
             server=self._stream.server,
             send=self._on_event,
             alpn=self._stream.alpn,
-            answers=self._answers,
+            hot=self._hot,
         )
         await self._protocols.initiate()
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from holo.http.hot import PATH, Hot, Standing
+from holo.http.hot import PATH, Found, Hot, Standing
 from holo.http.metrics import Metrics
 from holo.http.negotiation import JSON
 from holo.http.reply import matches, standing_headers
@@ -24,15 +24,20 @@ _log = structlog.get_logger("holo.http")
 
 
 class HotAnswers:
-    """Words hot answers and counts them. Every batch of them stands between :meth:`begin` and :meth:`end`."""
+    """Words hot answers and counts them. Every batch of them stands between :meth:`begin` and :meth:`end`.
+
+    ``before`` are the fields that all answers begin with, ``date`` is the value of that field.
+    """
 
     def __init__(self, hot: Hot, metrics: Metrics) -> None:
         self.hot = hot
         self._metrics = metrics
         self._standing: Standing | None = None
+        self.before: list[tuple[bytes, bytes]] = []
+        self.date = b""
         self._before = b""
         self._second = 0
-        self._date = b""
+        self._after = b""
         self._began_s = 0.0
         self._counts = {200: 0, 304: 0}
 
@@ -42,7 +47,8 @@ class HotAnswers:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._date = f"\r\ndate: {formatdate(second, usegmt=True)}\r\n\r\n".encode()
+            self.date = formatdate(second, usegmt=True).encode()
+            self._after = b"\r\ndate: " + self.date + b"\r\n\r\n"
         standing = self.hot.standing
         if standing is not self._standing:
             self._standing = standing
@@ -53,7 +59,8 @@ class HotAnswers:
                 "holo-head": standing.head.decode(),
                 "vary": "Accept",
             }
-            lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+            self.before = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+            lines = "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in self.before)
             self._before = f'{lines}etag: "'.encode()
 
     def end(self) -> None:
@@ -68,26 +75,34 @@ class HotAnswers:
 
     def answer(self, query: bytes, fields: Fields, address: str) -> bytes | None:
         """The response to a hot read, or None where it takes the whole server to answer it."""
-        if self._standing is None or not self._standing.head:
-            return None
-        try:
-            found = self.hot.resolve(query, address)
-        except Exception:  # the rest of the server meets it too, and has the words for it
-            _log.warning("hot answer failed", exc_info=True)
-            return None
+        found = self.find(query, address)
         if found is None:
             return None
         if fields.if_none_match is not None and matches(fields.if_none_match, f'"{found.decision.decode()}"'):
-            self._counts[304] += 1
-            return b"".join((b"HTTP/1.1 304 \r\n", self._before, found.decision, b'"', self._date))
-        self._counts[200] += 1
+            self.count(304)
+            return b"".join((b"HTTP/1.1 304 \r\n", self._before, found.decision, b'"', self._after))
+        self.count(200)
         return b"".join(
             (
                 b"HTTP/1.1 200 \r\n",
                 self._before,
                 found.decision,
                 b'"\r\ncontent-type: application/json\r\ncontent-length: %d' % len(found.body),
-                self._date,
+                self._after,
                 found.body,
             )
         )
+
+    def find(self, query: bytes, address: str) -> Found | None:
+        """What a hot read asks for, or None where it takes the whole server to answer it."""
+        if self._standing is None or not self._standing.head:
+            return None
+        try:
+            return self.hot.resolve(query, address)
+        except Exception:  # the rest of the server meets it too, and has the words for it
+            _log.warning("hot answer failed", exc_info=True)
+            return None
+
+    def count(self, status: int) -> None:
+        """One more answer of this batch."""
+        self._counts[status] += 1

@@ -19,7 +19,7 @@ from holo.http.hot import PATH, takes_json
 
 START: Final = b"GET " + PATH + b"?"
 _END: Final = b" HTTP/1.1"
-_QUERY: Final = re.compile(rb"[!-~]*")
+QUERY: Final = re.compile(rb"[!-~]*")
 # A token, a colon, visible ASCII with blanks inside: no folding, no control characters, no bytes beyond ASCII.
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~](?:[ -~\t]*[!-~])?)?)[ \t]*\r\n")
 
@@ -55,12 +55,12 @@ class Heads:
         """
         line = data.find(b"\r\n", start)
         query = data[start + len(START) : line - len(_END)]
-        if data[line - len(_END) : line] != _END or _QUERY.fullmatch(query) is None:
+        if data[line - len(_END) : line] != _END or QUERY.fullmatch(query) is None:
             return None
         block = data[line + 2 : end - 2]
         fields = self._known.get(block)
         if fields is None:
-            fields = self._read_fields(block)
+            fields = self.read_fields(block)
             if fields is None:
                 return None
             if len(block) <= limits.KNOWN_HEAD_BYTES:
@@ -69,7 +69,8 @@ class Heads:
                 self._known[block] = fields
         return query, fields
 
-    def _read_fields(self, block: bytes) -> Fields | None:
+    def read_fields(self, block: bytes) -> Fields | None:
+        """What the lines of ``block``, each with its line end, say; None where they are not those of a hot request."""
         seen: dict[bytes, bytes] = {}
         at = 0
         while at < len(block):

@@ -25,6 +25,7 @@ from holo.core.errors import Rejected
 from holo.http.connection import Connection, Timeouts
 from holo.http.hosts import Hosts
 from holo.http.hot_answer import HotAnswers
+from holo.http.hot_stream import HotStreams
 from holo.http.poller import Poller
 from holo.http.request_head import Heads
 from holo.http.stream import Stream
@@ -56,7 +57,6 @@ class Server:
         answers: HotAnswers | None,
     ) -> None:
         self._app = wrap_app(app, 0, "asgi")
-        self._answers = answers
         self._listeners = listeners
         self._tls = tls
         self._max_connections = _room_for(http.max_connections)
@@ -68,6 +68,7 @@ class Server:
         self._stopping = app.stopping
         self._quiet = trio.Event()
         heads = Heads(Hosts(http.address[0], http.hosts).check)
+        self._hot = None if answers is None else HotStreams(answers, heads)
         self._poller = Poller(listeners, tls, self._timeouts, heads, answers, self._hand_over, self._admits)
         self._nursery: trio.Nursery
 
@@ -136,7 +137,7 @@ class Server:
 
     async def _converse(self, stream: Stream, data: bytes, head_deadline: float) -> None:
         """Serve a connection that asks for more than hot reads."""
-        connection = Connection(stream, self._app, self._config, self._context, self._timeouts, self._answers)
+        connection = Connection(stream, self._app, self._config, self._context, self._timeouts, self._hot)
         self._connections.add(connection)
         goes_on = False
         try:
