@@ -52,7 +52,7 @@ class Reply:
         """The body as ``type``. Raises ``reply-invalid``."""
         try:
             return msgspec.json.decode(self.body, type=type)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HoloError("reply-invalid", f"not the {type.__name__} that was expected: {error}") from None
 
 

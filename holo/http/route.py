@@ -50,7 +50,7 @@ class Call:
         """The body as ``type``. Raises ``request-invalid``, saying where."""
         try:
             return msgspec.json.decode(self.body, type=type, strict=True)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Rejected("request-invalid", f"the body is not what this resource takes: {error}", at="body") from None
         except RecursionError:
             raise Rejected("request-invalid", "the body is nested too deeply", at="body") from None

@@ -182,6 +182,8 @@ def test_an_answer_that_is_no_is_not_asked_elsewhere(node: Listening) -> None:
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
         b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n" + b"[" * 200_000,
+        b'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"po\x91":0}',
+        b'HTTP/1.1 404 no\r\ncontent-length: 9\r\n\r\n{"po\x91":0}',
         b"HTTP/1.1 404 no\r\ncontent-length: 9\r\n\r\n<html>no\n",
         b"HTTP/1.1 404 no\r\ncontent-length: 2\r\n\r\n{}",
         b"HTTP/1.1 302 away\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n",

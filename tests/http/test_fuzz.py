@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -56,6 +57,13 @@ def client() -> Iterator[httpx.Client]:
     ):
         assert found.post("/v1/namespaces", json={"policy_cose": wire(acme())}).status_code == 201
         yield found
+
+
+@pytest.mark.parametrize("path", ["/v1/resolve", "/v1/namespaces", "/v1/namespaces/acme/bindings"])
+def test_a_body_that_is_no_utf8_is_refused(client: httpx.Client, path: str) -> None:
+    headers = {"host": "localhost", "content-type": "application/json"}
+    status, _, content = exchange(client.base_url, "POST", path, headers, b'{"po\x91ies":0}')
+    assert (status, json.loads(content)["code"]) == (400, "request-invalid")
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
