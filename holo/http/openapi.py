@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from holo import __version__
+from holo.http import patterns
 from holo.http.negotiation import COSE, DAG_CBOR, EVENTS, JSON
 from holo.http.problem import PROBLEM_JSON
 from holo.http.route import Cache, Route
@@ -17,8 +18,8 @@ from holo.http.types import Problem
 
 _REF: Final = "#/components/schemas/{name}"
 _PATH_SCHEMAS: Final = {
-    "ns": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"},
-    "cid": {"type": "string", "pattern": "^b[a-z2-7]{58}$"},
+    "ns": {"type": "string", "pattern": patterns.NAMESPACE},
+    "cid": {"type": "string", "pattern": patterns.CID},
 }
 _PATH_TEXTS: Final = {"ns": "A namespace.", "cid": "A CID, as holo prints it."}
 _HEADER_TEXTS: Final = {

@@ -13,9 +13,15 @@ from holo.core import limits, names
 from holo.core.cid import Cid
 from holo.core.errors import Rejected
 from holo.core.names import DEFAULT_TAG, Name
+from holo.http import patterns
 from holo.http.query import Parameter, Query, integer
 
-_CID_SCHEMA: Final = {"type": "string", "pattern": "^b[a-z2-7]{58}$"}
+_CURSOR_CHARS: Final = 512
+
+
+def text_schema(pattern: str, most_chars: int | None = None) -> dict[str, object]:
+    """The JSON Schema of a text that fits ``pattern`` and has at most so many characters."""
+    return {"type": "string", "pattern": pattern, **({} if most_chars is None else {"maxLength": most_chars})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,8 @@ def _read_flag(text: str) -> bool:
 
 
 def _read_short(text: str) -> str:
-    if not text or len(text) > 512:
-        raise Rejected("request-invalid", f"{len(text)} characters where 1 to 512 are allowed")
+    if not text or len(text) > _CURSOR_CHARS:
+        raise Rejected("request-invalid", f"{len(text)} characters where 1 to {_CURSOR_CHARS} are allowed")
     return text
 
 
@@ -64,20 +70,28 @@ def _read_prefix(text: str) -> str:
 
 def cid(name: str, summary: str, *, required: bool = False) -> Parameter[Cid]:
     """A parameter that is a CID."""
-    return Parameter(name, Cid.parse, _CID_SCHEMA, summary, required)
+    return Parameter(name, Cid.parse, text_schema(patterns.CID), summary, required)
 
 
 LIMIT: Final = integer("limit", 1, limits.LIST_LIMIT_MAX, f"Items per page; {limits.LIST_LIMIT_DEFAULT} by default.")
-CURSOR: Final = Parameter("cursor", _read_short, {"type": "string"}, "`next` of the page before. Opaque.")
+CURSOR: Final = Parameter(
+    "cursor", _read_short, text_schema("^[A-Za-z0-9_-]+$", _CURSOR_CHARS), "`next` of the page before. Opaque."
+)
 HANDLE: Final = Parameter(
-    "handle", _read_name, {"type": "string"}, "A name: `namespace/handle[:tag][@cid]`. `+` is a plus."
+    "handle", _read_name, text_schema(patterns.NAME), "A name: `namespace/handle[:tag][@cid]`. `+` is a plus."
 )
 NAME: Final = Parameter(
-    "handle", _read_name, {"type": "string"}, "A name: `namespace/handle[:tag][@cid]`. `+` is a plus.", required=True
+    "handle",
+    _read_name,
+    text_schema(patterns.NAME),
+    "A name: `namespace/handle[:tag][@cid]`. `+` is a plus.",
+    required=True,
 )
-TAG: Final = Parameter("tag", _read_tag, {"type": "string"}, "A tag. Must not contradict the one in `handle`.")
-NAMESPACE: Final = Parameter("namespace", _read_namespace, {"type": "string"}, "A namespace.")
-PREFIX: Final = Parameter("prefix", _read_prefix, {"type": "string"}, "Only what starts with this.")
+TAG: Final = Parameter("tag", _read_tag, text_schema(patterns.TAG), "A tag. Must not contradict the one in `handle`.")
+NAMESPACE: Final = Parameter("namespace", _read_namespace, text_schema(patterns.NAMESPACE), "A namespace.")
+PREFIX: Final = Parameter(
+    "prefix", _read_prefix, text_schema(r"^[\x00-\x7f]*$", limits.TREE_KEY_BYTES), "Only what starts with this."
+)
 SINCE: Final = integer("since", 0, limits.INT_MAX, "Only what this node's log holds from this seq on.")
 SEQ: Final = integer("seq", 0, limits.INT_MAX, "The policy with this seq; the one in effect by default.")
 POLICY: Final = cid("policy", "A known policy by its id, in effect or not: a rival, or one that waits for its seal.")

@@ -520,6 +520,8 @@ class TestReceipts:
             ("subject=acme/holo:beta", [1]),
             ("subject=acme", [0]),
             ("subject=acme/holo:beta&type=policy-receipt", []),
+            (f"subject=b{'b' * 58}", []),
+            (f"subject=b/{'b' * 57}", []),
         ]:
             found = (await scene.get(f"/v1/receipts?{query}"))["items"]
             assert [item["seq"] for item in found] == seqs, query

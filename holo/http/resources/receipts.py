@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,13 +11,13 @@ from holo.core import log as rfc9162
 from holo.core.cid import Cid
 from holo.core.errors import Rejected
 from holo.core.names import Name, check_namespace
+from holo.http import patterns, types
 from holo.http import query as queries
-from holo.http import types
 from holo.http.base64url import encode_base64url
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
 from holo.http.paging import start_of, take_page
-from holo.http.parameters import CURSOR, LIMIT, SINCE
+from holo.http.parameters import CURSOR, LIMIT, SINCE, text_schema
 from holo.http.query import Parameter
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import envelopes, head_item, own_head, own_statement, receipt_item
@@ -25,11 +26,11 @@ from holo.store.view import View
 
 def _read_subject(text: str) -> bytes:
     """What receipts are found by: a statement's id, a name, or a namespace."""
-    if text.startswith("b") and len(text) == 59:
-        return bytes(Cid.parse(text))
     if "/" in text:
         name = Name.parse(text)
         return f"{name.namespace}/{name.path}".encode()
+    with contextlib.suppress(Rejected):
+        return bytes(Cid.parse(text))
     check_namespace(text)
     return text.encode()
 
@@ -38,7 +39,10 @@ TYPE: Final = queries.choice(
     "type", ("binding-receipt", "policy-receipt", "denial-receipt"), "Only receipts of this type."
 )
 SUBJECT: Final = Parameter(
-    "subject", _read_subject, {"type": "string"}, "Only receipts about a statement's CID, a name or a namespace."
+    "subject",
+    _read_subject,
+    text_schema(patterns.SUBJECT),
+    "Only receipts about a statement's CID, a name or a namespace.",
 )
 SIZE: Final = queries.integer(
     "size", 1, limits.INT_MAX, "The size of the log to prove it in; the newest head's if none."

@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 
 from holo.core.cid import Cid
 from holo.core.keys import did_of, kid_of
+from holo.http import patterns
 from holo.http.base64url import encode_base64url
 
-CidText: TypeAlias = Annotated[str, Meta(pattern="^b[a-z2-7]{58}$", description="A CID in base32.")]
+CidText: TypeAlias = Annotated[str, Meta(pattern=patterns.CID, description="A CID in base32.")]
 Did: TypeAlias = Annotated[str, Meta(pattern="^did:key:z6Mk", description="An Ed25519 key as did:key.")]
 Cose: TypeAlias = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$", description="A COSE_Sign1 in base64url.")]
 Bytes: TypeAlias = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]*$", description="Bytes in base64url.")]

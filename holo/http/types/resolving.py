@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from holo.core import limits
+from holo.http import patterns
 from holo.http.types.common import Bytes, CidText, Cose, Reply
 
 
@@ -52,8 +53,9 @@ class ResolvedItem(Resolved, frozen=True, kw_only=True):
 class ResolveQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One of several names to resolve."""
 
-    handle: str
-    policy_ref: str | None = None
+    # What these texts have to be is only said here: whoever reads them says in which query one is wrong.
+    handle: Annotated[str, Meta(extra_json_schema={"pattern": patterns.NAME})]
+    policy_ref: Annotated[str, Meta(extra_json_schema={"pattern": patterns.CID})] | None = None
 
 
 class ResolvePost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +66,10 @@ class ResolvePost(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     queries: Annotated[list[ResolveQuery], Meta(min_length=1, max_length=limits.RESOLVE_QUERIES)]
-    packs: Annotated[list[str], Meta(max_length=limits.RESOLVE_PACKS)] = []
+    packs: Annotated[
+        list[Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_-]+$"})]],
+        Meta(max_length=limits.RESOLVE_PACKS),
+    ] = []
     receipt: bool = False
 
 
