@@ -49,7 +49,7 @@ class App:
 
     def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
         self.stopping = edge.stopping
-        self.answers = HotAnswers(Hot(edge), edge.metrics)
+        self.answers = HotAnswers(Hot(edge), edge.metrics, edge.store.turn)
         self.metrics = edge.metrics
         self._idle_s = edge.profile.http.idle_timeout_ms / 1000
         self._quart = _make_quart(edge, routes)
