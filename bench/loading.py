@@ -98,7 +98,10 @@ def _holds(store: Store, batch: range) -> bool:
 
 
 def _signed(corpus: Corpus, batches: list[range], processes: int) -> Iterator[tuple[range, list[Submission]]]:
-    """Each batch with what is to be committed of it, in order, signed in processes beside this one."""
+    """Each batch with what is to be committed of it, in order; several are signed in processes beside this one."""
+    if len(batches) == 1:
+        yield batches[0], _sign(corpus, batches[0])
+        return
     waiting: deque[tuple[range, Future[list[Submission]]]] = deque()
     # Spawned, not forked: the store's LMDB environment must not be open in a child.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -116,7 +116,7 @@ def resolve_many(stage: Stage) -> Findings:
     client.write_requests(file, (request() for _ in range(count)))
     for _ in range(stage.effort.rounds):
         before = node.process.cpu_s()
-        report = Running(Plan(node.port, str(file), _MANY_CONNECTIONS, marker='"outcome":"current"')).report()
+        report = Running(Plan(node.port, str(file), _MANY_CONNECTIONS, marker='"outcome":"resolved"')).report()
         report.require("200", count * _MANY)
         findings.add(
             HOLO,
