@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +23,26 @@ _READY: Final = re.compile(r"^ready url=(\S+) ")
 
 
 class Node:
-    """A running node. ``ready_s`` is how long it took from the start of the process to its line that it is ready."""
+    """A running node. ``ready_s`` is how long it took from the start of the process to its line that it is ready.
 
-    def __init__(self, home: Home, log: Path, *, cert: Path | None = None, key: Path | None = None) -> None:
-        settings = ["http.listen=127.0.0.1:0", "node.log_level=warning"]
+    ``settings`` are ``KEY=VALUE`` over the profile.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        log: Path,
+        *,
+        cert: Path | None = None,
+        key: Path | None = None,
+        settings: Sequence[str] = (),
+    ) -> None:
+        over = ["http.listen=127.0.0.1:0", "node.log_level=warning", *settings]
         if cert is not None:
-            settings += [f'http.tls_cert="{cert}"', f'http.tls_key="{key}"']
+            over += [f'http.tls_cert="{cert}"', f'http.tls_key="{key}"']
         args: list[str | Path] = [HOLO, "--home", home.path, "node", "--profile", PROFILE]
         began = time.perf_counter()
-        self.process = Process([*args, *(part for item in settings for part in ("--set", item))], log)
+        self.process = Process([*args, *(part for item in over for part in ("--set", item))], log)
         ready = _READY.match(self.process.line())
         self.ready_s = time.perf_counter() - began
         assert ready is not None, "a node's first line says where it is ready"

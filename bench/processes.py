@@ -54,12 +54,25 @@ class Process:
 
     def anonymous_bytes(self) -> float:
         """Memory that is its own and not a file's: RssAnon; not a number on a machine without /proc."""
+        return self._status("RssAnon") * 1024
+
+    def threads(self) -> int:
+        """How many threads it has; 0 on a machine without /proc."""
+        found = self._status("Threads")
+        return 0 if math.isnan(found) else int(found)
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open; 0 on a machine without /proc."""
+        folder = _PROC / str(self.pid) / "fd"
+        return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+    def _status(self, field: str) -> float:
         try:
             status = (_PROC / str(self.pid) / "status").read_text()
         except OSError:
             return math.nan
-        found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
-        return int(found[1]) * 1024 if found else math.nan
+        found = re.search(rf"^{field}:\s+(\d+)", status, re.MULTILINE)
+        return int(found[1]) if found else math.nan
 
     def stop(self) -> None:
         """End it: SIGTERM, and SIGKILL where that does not help."""
