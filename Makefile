@@ -3,7 +3,8 @@
 #   make PYTHON=/path/to/python3 ...   use this interpreter for a new environment
 #   make VENV=/some/folder ...         keep the environment elsewhere
 #   make test ARGS='tests/core -x'     hand arguments to pytest
-#   make soak SECONDS=600              how long the soak tests run, all together
+#   make soak SECONDS=600              how long the soak tests run, all together, and then a node under load
+#   make soak NAMESPACES=50 READS=1000 PUBLISHES=20   a smaller node under less load
 #   make lock UPGRADE=1                raise every pin to the newest version allowed
 
 .DEFAULT_GOAL := help
@@ -13,6 +14,9 @@ MAKEFLAGS += --no-builtin-rules
 
 VENV ?= .venv
 SECONDS ?= 60
+NAMESPACES ?= 10000
+READS ?= 10000
+PUBLISHES ?= 100
 ARGS ?=
 UV_VERSION := 0.13.9
 
@@ -66,8 +70,9 @@ dist: $(env)/.run ## sdist and wheel into dist/, built twice and compared bit by
 	@mv build/dist/first dist
 	@echo "two builds, the same bytes:"; ls -l dist
 
-soak: $(env)/.dev ## the soak tests for SECONDS (60), with fresh random seeds
+soak: $(env)/.dev ## tests with fresh seeds, then a node under load, each for SECONDS (60); drawn in build/bench/soak.svg
 	@HOLO_SOAK_SECONDS=$(SECONDS) HOLO_HYPOTHESIS_PROFILE=soak $(python) -m pytest -m soak $(ARGS)
+	@$(python) -m bench soak --seconds $(SECONDS) --namespaces $(NAMESPACES) --reads $(READS) --publishes $(PUBLISHES)
 
 lock: $(env)/bin/python ## resolve the dependencies again into requirements/*.lock
 	@test -x build/uv-$(UV_VERSION)/bin/uv || { $(python) -m venv --clear build/uv-$(UV_VERSION) && \

@@ -68,6 +68,22 @@ def run(
     sys.exit(any(result.failed for result in results.values()))
 
 
+@main.command()
+@click.option("--seconds", type=click.FloatRange(1), default=60, show_default=True, help="How long it runs.")
+@click.option("--namespaces", type=click.IntRange(1), default=10_000, show_default=True, help="Of 100 names each.")
+@click.option("--reads", type=click.FloatRange(1), default=10_000, show_default=True, help="Resolves a second.")
+@click.option("--publishes", type=click.FloatRange(1), default=100, show_default=True, help="Bindings a second.")
+def soak(seconds: float, namespaces: int, reads: float, publishes: float) -> None:
+    """Keep a node under steady load; keep and draw what it does to it. Fails where something grows that must not."""
+    from bench import soak as soaking
+
+    plans = soaking.Plans(seconds, min(10.0, max(2.0, seconds / 12)), reads, publishes)
+    result = soaking.soak(Corpus(namespaces, 100), plans)
+    soaking.keep(result)
+    sys.stdout.write(soaking.report(result))
+    sys.exit(bool(result.faults))
+
+
 @main.command("list")
 def list_rows() -> None:
     """The rows there are, and their goals."""
