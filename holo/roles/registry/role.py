@@ -18,29 +18,19 @@ import structlog
 import trio
 
 from holo.core import limits
-from holo.core.binding import open_binding
 from holo.core.cid import Cid
 from holo.core.errors import HoloError, Overloaded, Rejected
 from holo.core.keys import Kid
-from holo.core.policy import open_policy
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
-from holo.store.ledger import BindingSubmission, PolicySubmission, Submission
+from holo.roles.registry.opening import Incoming, Opened, Opener
+from holo.roles.registry.turns import loop_goes_first
+from holo.store.ledger import PolicySubmission, Submission
 from holo.store.policies import own_nodes
 from holo.store.store import Denial, Head, Request, Result, Store, denials_of
 from holo.store.view import View
 
 _log = structlog.get_logger("holo.registry")
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A record as it came: its envelopes, unverified. ``nodes`` are tree nodes of a policy's seal."""
-
-    kind: Literal["binding", "policy"]
-    envelopes: Sequence[bytes]
-    compare_and_swap: bool = False
-    nodes: Sequence[bytes] = ()
 
 
 @dataclass(slots=True)
@@ -69,6 +59,7 @@ class Registry:
         self._clock_ms = clock_ms
         self._denials = _Allowance(anonymous.denials_per_minute)
         self._send, self._receive = trio.open_memory_channel[_Waiting](limits.WRITE_QUEUE)
+        self._opener = Opener(store.turn)
         self._changed = trio.Event()
         self._head: Head | None = None
         self.mark = self._read_mark()
@@ -89,13 +80,7 @@ class Registry:
 
         Raises ``overloaded`` where the queue is full, ``no-space`` or ``store-failed``; then nothing was changed.
         """
-        opened: list[Submission | Rejected] = []
-        for record in records:
-            item = _open(record)
-            if isinstance(item, PolicySubmission) and item.policy.seal is not None:
-                item = await self._with_own_nodes(item, item.policy.seal)
-            opened.append(item)
-            await trio.lowlevel.checkpoint()
+        opened = [await self._complete(item) for item in await self._opener.open(records)]
         refused = [item for item in opened if isinstance(item, Rejected)]
         await self._deny([denial for index, item in enumerate(opened) for denial in _unproven(records[index], item)])
         if atomic and refused:
@@ -115,7 +100,8 @@ class Registry:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Own the write side until cancelled. What was taken from the queue is finished and answered first."""
         try:
-            await self._own(task_status)
+            with loop_goes_first(self._store.turn):
+                await self._own(task_status)
         finally:
             self._answer(self._queued(), Overloaded("stopping", "the node is stopping"))
             self._receive.close()  # from here on a write is refused at once, and nobody is left waiting
@@ -172,6 +158,11 @@ class Registry:
         return False
 
     # --- inside
+
+    async def _complete(self, item: Opened) -> Opened:
+        if isinstance(item, PolicySubmission) and item.policy.seal is not None:
+            return await self._with_own_nodes(item, item.policy.seal)
+        return item
 
     async def _with_own_nodes(self, item: PolicySubmission, seal: Cid) -> PolicySubmission:
         """A policy with the nodes of its seal that this node's trees hold and nobody had to send.
@@ -325,19 +316,6 @@ class _Allowance:
             return False
         self._left -= 1
         return True
-
-
-def _open(record: Incoming) -> Submission | Rejected:
-    """The verified submission, or why it is none."""
-    envelopes = list(record.envelopes)
-    try:
-        if record.kind == "binding":
-            binding, opened = open_binding(envelopes)
-            return BindingSubmission(binding, opened, record.compare_and_swap)
-        policy, opened = open_policy(envelopes)
-        return PolicySubmission(policy, opened, tuple(record.nodes))
-    except Rejected as error:
-        return error
 
 
 def _unproven(record: Incoming, item: Submission | Rejected) -> list[Denial]:
