@@ -94,6 +94,8 @@ def _home(home: Home) -> Iterator[Finding]:
 
 def _keys(home: Home) -> Iterator[Finding]:
     entries = Keyring(home).entries()
+    if home.records.exists() and own_kid(home, NODE) is None:
+        yield Finding("keys", "bad", f"the node's own key is gone from {home.identity}: `holo explain node-key-lost`")
     open_ones = [entry.name for entry in entries if not entry.sealed]
     yield Finding("keys", "ok", f"{counted(len(entries), 'key')}, {len(entries) - len(open_ones)} with a passphrase")
     for entry in entries:

@@ -25,15 +25,12 @@ def node(invocation: Invocation, profile: str, http: str | None, settings: tuple
         result = {"profile": loaded.name, "valid": True, "roles": loaded.role_names}
         invocation.show(result, f"{loaded.name} is valid; roles: {' '.join(loaded.role_names)}")
         return
-    import msgspec
     import trio
 
     from holo.core.keys import did_of
-    from holo.http.descriptors import within_descriptors
     from holo.node import Listening, configure_logging, run_node
 
     configure_logging("warning" if invocation.quiet else loaded.node.log_level, loaded.node.log_format)
-    loaded = msgspec.structs.replace(loaded, http=within_descriptors(loaded.http))
 
     def ready(running: Listening) -> None:
         fields = {"url": running.url, "node": did_of(running.node.kid), "profile": loaded.name}

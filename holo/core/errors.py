@@ -314,11 +314,16 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
         "The store was written by another version",
         "Use the version named in detail, or upgrade a copy",
     ),
+    "node-key-lost": (
+        500,
+        "The store belongs to a node key that is not here",
+        "Put that key back as identity/node.key; docs/runbooks/key-lost.md says what to do without it",
+    ),
     "home-locked": (409, "Another process is using this home", "Wait, or give that node's URL with --node"),
     "home-unsafe": (
         403,
         "Others on this machine can reach what a home keeps secret",
-        "Give the home to yourself alone: chmod -R go= and the path",
+        "Make it yours alone: `chown -R YOU PATH`, then `chmod -R go= PATH`",
     ),
     "file-denied": (403, "This user may not use a file or folder", "Correct its permissions, or name another place"),
     "file-failed": (500, "A file could not be read or written", "See detail for what the system said"),

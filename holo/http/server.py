@@ -12,6 +12,7 @@ import contextlib
 import resource
 import socket
 import ssl
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -182,6 +183,11 @@ def open_tls(cert: str, key: str) -> ssl.SSLContext:
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["h2", "http/1.1"])
+    for setting, file in (("http.tls_cert", cert), ("http.tls_key", key)):
+        try:
+            Path(file).open("rb").close()  # what is said below names neither of the two
+        except OSError as error:
+            raise Rejected("profile-invalid", f"{setting}: {file}: {error.strerror}", subject=file) from None
     try:
         context.load_cert_chain(cert, key)
     except (OSError, ValueError) as error:

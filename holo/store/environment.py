@@ -37,6 +37,7 @@ from holo.store.turn import Turn
 KEY_BYTES_MAX: Final = 511  # fixed when LMDB is compiled
 
 _FORMAT: Final = 0  # LMDB 0.9, data format 1: what every other tool reads
+_NEVER_WRITTEN_PAGES: Final = 256
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -82,12 +83,16 @@ class Environment:
         try:
             self._env.reader_check()  # slots of readers that died would pin their pages for ever
             self._page_bytes: int = self._env.stat()["psize"]
+            self._require_whole()
             self._databases: dict[str, Any] = {
                 name: self._env.open_db(name.encode("ascii"), create=not readonly) for name in databases
             }
             if created:
                 _sync_directory(path)
                 _sync_directory(path.parent)
+        except StoreFailed:
+            self._env.close()
+            raise
         except (lmdb.Error, OSError) as error:
             self._env.close()
             raise _opening_failure(path, error) from error
@@ -142,6 +147,17 @@ class Environment:
                 raise refusal from error
             self._failure = str(error)
             raise StoreFailed("store-failed", self._failure) from error
+
+    def _require_whole(self) -> None:
+        """Raises ``store-corrupt`` for a data file that is cut off, as by a copy that broke off.
+
+        LMDB maps the file: reading a page that is not there would end the process with SIGBUS. The last pages in use
+        may never have been written, if what took them let go of them at once; so some may be missing.
+        """
+        used_bytes = (self._env.info()["last_pgno"] + 1) * self._page_bytes
+        size_bytes = (self.path / "data.mdb").stat().st_size
+        if used_bytes - size_bytes > _NEVER_WRITTEN_PAGES * self._page_bytes:
+            raise StoreFailed("store-corrupt", f"{self.path} is cut off: {size_bytes} bytes of {used_bytes}")
 
     def _no_room(self, error: lmdb.Error) -> Overloaded | None:
         """The refusal, if lack of room is why a commit failed.

@@ -22,7 +22,7 @@ import nacl.pwhash
 import nacl.secret
 
 from holo.core import keys
-from holo.core.errors import HoloError, Missing, Rejected
+from holo.core.errors import HoloError, Missing, Rejected, StoreFailed
 from holo.core.keys import Kid, SigningKey
 from holo.store.home import Home, check_private, files_in, make_private_folder, read_small, write_atomically, write_new
 
@@ -119,11 +119,14 @@ def new_key() -> SigningKey:
 def own_key(home: Home, role: str) -> SigningKey:
     """The key of the node or of its operator (:data:`NODE`, :data:`OPERATOR`), made at the first call.
 
-    It has no passphrase: a node has to start unattended.
+    It has no passphrase: a node has to start unattended. Raises ``node-key-lost`` where a store is here that was
+    begun with a node's key and the key is gone: another one would be of no use to it.
     """
     assert role in (NODE, OPERATOR)
     path = home.identity / (role + _SUFFIX)
     if not path.exists():
+        if role == NODE and (home.records / "data.mdb").exists():
+            raise StoreFailed("node-key-lost", f"no {path}, and {home.records} belongs to it", subject=str(path))
         make_private_folder(home.create().identity)
         write_new(path, _encode(new_key(), None, role))  # where two are first at once, the one that was written counts
     return _open(path, None)

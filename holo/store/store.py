@@ -23,7 +23,7 @@ from typing import Final
 from holo.core.cid import Cid
 from holo.core.envelope import Statement
 from holo.core.errors import HoloError, Rejected, StoreFailed
-from holo.core.keys import Kid, SigningKey
+from holo.core.keys import Kid, SigningKey, did_of
 from holo.core.receipt import Action
 from holo.store import journal as journals
 from holo.store import snapshot
@@ -218,7 +218,7 @@ class Store:
         if schema is not None and schema != SCHEMA and schema not in UPGRADES:
             raise StoreFailed("store-version", f"{self._path} has schema {schema}; this version reads {SCHEMA}")
         if node is not None and node != self.key.kid:
-            raise StoreFailed("store-corrupt", f"{self._path} belongs to another node key")
+            raise StoreFailed("node-key-lost", f"{self._path} belongs to another node key, {did_of(Kid(node))}")
 
     def _prepare(self) -> None:
         """Make a new store's log, or a new log for a store that was put back."""

@@ -274,6 +274,19 @@ def test_readonly_refuses_a_store_that_lacks_a_database(tmp_path: Path) -> None:
     assert refusal.value.code == "store-version"
 
 
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_file_that_was_cut_off_is_refused_before_it_is_read(tmp_path: Path, readonly: bool) -> None:
+    environment = open_environment(tmp_path / "env")
+    with environment.write() as writer:
+        writer.put("one", b"k", bytes(3 * MIB))
+    environment.close()
+    os.truncate(tmp_path / "env" / "data.mdb", MIB)
+    with pytest.raises(StoreFailed) as refusal:
+        open_environment(tmp_path / "env", readonly=readonly)
+    assert refusal.value.code == "store-corrupt"
+    assert f"cut off: {MIB} bytes of" in refusal.value.detail
+
+
 def test_readers_beyond_the_limit_are_asked_to_come_back(environment: Environment) -> None:
     with ExitStack() as readers:
         for _ in range(STORE_READERS):

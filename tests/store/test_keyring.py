@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holo.core.errors import HoloError
+from holo.core.errors import HoloError, StoreFailed
 from holo.core.keys import SigningKey
 from holo.store.home import Home
 from holo.store.keyring import RECOVERY, Keyring, describe_file, own_key, own_kid
+from holo.store.store import Store
 
 KEY = SigningKey(bytes(range(32)))
 
@@ -98,3 +100,15 @@ def test_a_nodes_own_key_is_made_once_and_kept_apart(tmp_path: Path) -> None:
     with pytest.raises(HoloError) as refused:
         own_key(home, "node")
     assert refused.value.code == "home-unsafe"
+
+
+def test_no_other_key_takes_the_place_of_a_lost_one(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with closing(Store(home.records, own_key(home, "node"), clock_ms=lambda: 0, map_bytes=1 << 28)):
+        pass
+    (home.identity / "node.key").rename(tmp_path / "node.key")
+    with pytest.raises(StoreFailed) as refused:
+        own_key(home, "node")
+    assert (refused.value.code, own_kid(home, "node")) == ("node-key-lost", None)
+    (tmp_path / "node.key").rename(home.identity / "node.key")
+    Store(home.records, own_key(home, "node"), clock_ms=lambda: 0, map_bytes=1 << 28).close()

@@ -197,7 +197,7 @@ def test_a_node_told_of_a_later_head_of_its_own_opens_a_new_log(tmp_path: Path) 
 def test_another_nodes_key_or_another_schema_is_refused(tmp_path: Path) -> None:
     with closing(open_store(tmp_path / "records")):
         pass
-    with pytest.raises(StoreFailed, match="another node key"):
+    with pytest.raises(StoreFailed, match=r"node-key-lost: .* belongs to another node key, did:key:"):
         Store(tmp_path / "records", ALICE, clock_ms=lambda: 0, map_bytes=1 << 28)
     env = Environment(tmp_path / "records", DATABASES, map_bytes=1 << 28, free_reserve_bytes=0)
     with env.write() as writer:

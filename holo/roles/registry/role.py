@@ -135,9 +135,13 @@ class Registry:
         return head
 
     async def finish(self) -> None:
-        """Sign a head over what no head covers yet, so that a node that stopped well starts where it ended."""
+        """Sign a head over what no head covers yet, so that a node that stopped well starts where it ended.
+
+        Where there is no room for it, the next start signs it.
+        """
         if self._unsigned():
-            await self.sign_head()
+            with trio.CancelScope(shield=True):
+                await self._try_head()
 
     async def changed_from(self, mark: Mark) -> Mark:
         """Wait until the store is past ``mark``; returns where it is."""
