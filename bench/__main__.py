@@ -84,6 +84,30 @@ def soak(seconds: float, namespaces: int, reads: float, publishes: float) -> Non
     sys.exit(bool(result.faults))
 
 
+@main.command()
+@click.option("--write", is_flag=True, help="Make what is counted the baseline of this version of Python.")
+def gate(write: bool) -> None:
+    """Count instructions of what a node does most; fail where something takes a fifth more than the baseline."""
+    from bench import gate as gates
+    from bench.installing import Absent
+
+    baseline = gates.read_baseline()
+    if baseline is None and not write:
+        sys.stdout.write(f"skipped: no baseline for {gates.version()}; `make bench-baseline` writes one\n")
+        return
+    try:
+        counts = gates.count_instructions()
+    except Absent as error:
+        sys.stdout.write(f"skipped: not measured here: {error}\n")
+        return
+    changes = gates.compare(baseline, counts) if baseline is not None else []
+    sys.stdout.write(gates.report(changes, counts))
+    if write:
+        gates.write_baseline(counts)
+    else:
+        sys.exit(any(change.verdict == "slower" for change in changes))
+
+
 @main.command("list")
 def list_rows() -> None:
     """The rows there are, and their goals."""

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,6 +59,17 @@ def compare(baseline: Mapping[str, int], counts: Mapping[str, int]) -> list[Chan
         for name, now in counts.items()
         if name in baseline and name != _CALIBRATION
     ]
+
+
+def report(changes: Sequence[Change], counts: Mapping[str, int]) -> str:
+    """What the gate says: a line for each operation."""
+    beside = {change.operation: change for change in changes}
+    lines = []
+    for name, now in counts.items():
+        change = beside.get(name)
+        than = f"{change.ratio:6.2f}× {change.before:,} ({change.verdict})" if change is not None else "no baseline"
+        lines.append(f"{name:30} {now:12,} instructions   {'calibration' if name == _CALIBRATION else than}\n")
+    return "".join(lines)
 
 
 def count_instructions() -> Counts:
