@@ -43,7 +43,12 @@ def decode_cursor(text: str, list_name: str) -> Cursor:
     match value:
         case [bytes(mark), Cid() | None as snapshot, bytes(position)] if mark == _mark(list_name):
             return Cursor(snapshot, position)
-    raise Rejected("cursor-invalid", "it belongs to another list, or to no list of this node", at="query.cursor")
+    raise not_of_this_list()
+
+
+def not_of_this_list() -> Rejected:
+    """The refusal of a cursor, to raise. Anybody can write one, so whoever reads a position judges its form."""
+    return Rejected("cursor-invalid", "it belongs to another list, or to no list of this node", at="query.cursor")
 
 
 def _mark(list_name: str) -> bytes:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from holo.core.cid import Cid
-from holo.http.cursor import Cursor, decode_cursor, encode_cursor
+from holo.core.limits import INT_MAX, TREE_KEY_BYTES
+from holo.http.cursor import Cursor, decode_cursor, encode_cursor, not_of_this_list
 from holo.http.parameters import CURSOR, page_limit
 from holo.http.route import Call
 
@@ -24,6 +25,27 @@ def start_of(call: Call) -> Cursor | None:
     """Where the page asked for begins: behind the cursor's position, or None for the first page."""
     text = call.query.get(CURSOR)
     return None if text is None else decode_cursor(text, call.list_name)
+
+
+def start_text(call: Call) -> str:
+    """As :func:`start_of` for a list in order of names: the name a page begins behind, empty for the first page."""
+    start = start_of(call)
+    if start is None:
+        return ""
+    if not start.position.isascii() or len(start.position) > TREE_KEY_BYTES:
+        raise not_of_this_list()
+    return start.position.decode("ascii")
+
+
+def start_number(call: Call) -> int | None:
+    """As :func:`start_of` for a list in order of numbers, of eight bytes: the number a page begins behind, or None."""
+    start = start_of(call)
+    if start is None:
+        return None
+    number = int.from_bytes(start.position, "big")
+    if len(start.position) != 8 or number > INT_MAX:
+        raise not_of_this_list()
+    return number
 
 
 def take_page(

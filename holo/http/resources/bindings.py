@@ -10,7 +10,7 @@ from holo.core.names import Name
 from holo.http import query as queries
 from holo.http import types
 from holo.http.edge import Edge
-from holo.http.paging import start_of, take_page
+from holo.http.paging import start_number, start_of, start_text, take_page
 from holo.http.parameters import CURSOR, HANDLE, LIMIT, NAME, SINCE, TAG, selected_name, selection
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import binding_item, own_statement
@@ -67,13 +67,13 @@ def _found(view: View, call: Call, ns: str) -> _Found:
     """(position, entries) of each name the listing is about; a name that is filtered out has none."""
     handle, tag = selection(call.query, ns)
     state = call.query.get(STATE) or "current"
-    start, since = start_of(call), call.query.get(SINCE)
-    after = start.position if start else b""
+    since = call.query.get(SINCE)
     if since is not None:
-        places = _changed(view, ns, since, after)
+        after = start_number(call)
+        places = _changed(view, ns, since if after is None else after + 1)
     else:
         prefix = "" if handle is None else f"{handle}/{tag or ''}"
-        places = ((path.encode(), path) for path in _paths(view, ns, state, prefix, after.decode()))
+        places = ((path.encode(), path) for path in _paths(view, ns, state, prefix, start_text(call)))
     for position, path in places:
         itself, _, its_tag = path.rpartition("/")
         wanted = path and handle in (None, itself) and tag in (None, its_tag)
@@ -94,10 +94,9 @@ def _paths(view: View, ns: str, state: str, prefix: str, after: str) -> Iterator
         yield from (path for path, _ in view.records.currents(ns, prefix, after))
 
 
-def _changed(view: View, ns: str, since: int, after: bytes) -> Iterator[tuple[bytes, str]]:
-    """(position, path) by the receipts of this log from ``since`` on; no path where it is not a new one of ``ns``."""
+def _changed(view: View, ns: str, begin: int) -> Iterator[tuple[bytes, str]]:
+    """(position, path) by the receipts of this log from ``begin`` on; no path where it is not a new one of ``ns``."""
     seen: set[str] = set()
-    begin = int.from_bytes(after, "big") + 1 if after else since
     for seq, envelope in view.records.receipts(view.log.number, begin, type="binding-receipt"):
         name = Name.parse(own_statement(envelope).value["name"])
         path = name.path if name.namespace == ns and name.path not in seen else ""

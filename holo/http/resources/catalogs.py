@@ -8,20 +8,22 @@ from holo.core.cid import DAG_CBOR, Cid
 from holo.core.errors import Missing, Rejected
 from holo.core.names import Name
 from holo.core.state import Catalog
-from holo.http import parameters, types
+from holo.http import parameters, patterns, types
 from holo.http.base64url import encode_base64url
 from holo.http.catalog_reading import Place, count_names, iterate_changes, iterate_names, prove_name
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
 from holo.http.paging import start_of, take_page
-from holo.http.parameters import CURSOR, LIMIT, PREFIX
+from holo.http.parameters import CURSOR, LIMIT, PREFIX, text_schema
 from holo.http.query import Parameter
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import envelopes
 from holo.store.view import View
 
 FROM: Final = parameters.cid("from", "The catalog to compare with.", required=True)
-NAME: Final = Parameter("name", Name.parse, {"type": "string"}, "A name: `namespace/handle[:tag]`.", required=True)
+NAME: Final = Parameter(
+    "name", Name.parse, text_schema(patterns.UNPINNED), "A name: `namespace/handle[:tag]`.", required=True
+)
 
 _COUNTS_KEPT: Final = 64
 

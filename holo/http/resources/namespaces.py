@@ -15,7 +15,7 @@ from holo.http import types
 from holo.http.base64url import decode_base64url, encode_base64url
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
-from holo.http.paging import start_of, take_page
+from holo.http.paging import start_text, take_page
 from holo.http.parameters import CURSOR, LIMIT, POLICY, PREFIX, SEQ
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import envelopes, text
@@ -29,11 +29,10 @@ _ENVELOPE_BYTES: Final = limits.POLICY_BYTES + limits.ENVELOPE_OVERHEAD_BYTES
 
 async def list_namespaces(edge: Edge, call: Call) -> Answer:
     """Hosted namespaces in order of name. ``names`` counts those in the newest head's catalog."""
-    start = start_of(call)
+    prefix, after = call.query.get(PREFIX) or "", start_text(call)
     with edge.registry.view() as view:
 
         def found() -> Iterator[tuple[bytes, NamespaceRow]]:
-            prefix, after = call.query.get(PREFIX) or "", start.position.decode() if start else ""
             for row in view.records.namespaces(prefix, after):
                 yield row.ns.encode(), row
 

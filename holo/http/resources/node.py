@@ -9,6 +9,7 @@ from holo.core import limits
 from holo.core.keys import did_of
 from holo.http import types
 from holo.http.edge import Edge
+from holo.http.paging import start_of, take_page
 from holo.http.parameters import CURSOR, LIMIT
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import text
@@ -60,7 +61,9 @@ async def list_peers(edge: Edge, call: Call) -> Answer:
         converged_at_ms=None,
         equivocations=[],
     )
-    return Answer(types.PeersPage(items=[itself], next=None))
+    behind = start_of(call) is not None
+    items, following = take_page(call, [] if behind else [(b"", itself)], lambda peer: peer)
+    return Answer(types.PeersPage(items=items, next=following))
 
 
 ROUTES: Final = (

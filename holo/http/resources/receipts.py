@@ -14,9 +14,10 @@ from holo.core.names import Name, check_namespace
 from holo.http import patterns, types
 from holo.http import query as queries
 from holo.http.base64url import encode_base64url
+from holo.http.cursor import not_of_this_list
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
-from holo.http.paging import start_of, take_page
+from holo.http.paging import start_number, start_of, take_page
 from holo.http.parameters import CURSOR, LIMIT, SINCE, text_schema
 from holo.http.query import Parameter
 from holo.http.route import Answer, Cache, Call, Route
@@ -107,8 +108,8 @@ async def get_receipt_proof(edge: Edge, call: Call) -> Answer:
 
 def _begin(call: Call) -> int:
     """The seq a page begins at."""
-    start = start_of(call)
-    return int.from_bytes(start.position, "big") + 1 if start else call.query.get(SINCE) or 0
+    after = start_number(call)
+    return call.query.get(SINCE) or 0 if after is None else after + 1
 
 
 def _in_log(view: View, begin: int, wanted: str | None) -> Iterator[tuple[bytes, bytes]]:
@@ -122,6 +123,8 @@ def _about(view: View, subject: bytes, call: Call) -> Iterator[tuple[bytes, byte
     log, seq = (view.log.number, since) if since is not None else (0, 0)
     if start:
         log, seq = int.from_bytes(start.position[:4], "big"), int.from_bytes(start.position[4:], "big") + 1
+        if len(start.position) != 12 or seq > limits.INT_MAX:
+            raise not_of_this_list()
     for number, at, envelope in view.records.receipts_about(subject, log, seq):
         yield number.to_bytes(4, "big") + at.to_bytes(8, "big"), envelope
 
