@@ -95,6 +95,8 @@ def _make_quart(edge: Edge, routes: Iterable[Route]) -> QuartTrio:
     @app.before_request
     async def check_host() -> None:
         hosts.check(request.headers.get("Host"))
+        if request.scope["path"].startswith("//"):  # the framework takes it for a path with one slash
+            raise NotFound
 
     @app.errorhandler(Exception)
     async def on_error(error: Exception) -> TrioResponse:

@@ -27,8 +27,9 @@ from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 from hypercorn.typing import WorkerContext as WorkerContextShape
 
 from holo.http.hot_stream import HotStreams
+from holo.http.http1 import Http1
 from holo.http.http2 import Http2
-from holo.http.protocols import Http1, Protocols
+from holo.http.protocols import Protocols
 from holo.http.stream import Stream
 
 _READ_BYTES: Final = 65536

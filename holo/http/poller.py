@@ -271,10 +271,12 @@ class Poller:
         answers: list[bytes] = []
         address = client.stream.client[0] if client.stream.client else ""
         hot = True
-        while at < len(data) and len(answers) < limits.PIPELINED_AT_ONCE:
+        while at < len(data):
             end = data.find(b"\r\n\r\n", at) + 4
             if end < 4:
                 hot = self._answers is not None and may_become_hot(data[at:])
+                break
+            if len(answers) == limits.PIPELINED_AT_ONCE:
                 break
             head = None
             if self._answers is not None and end - at <= limits.REQUEST_HEAD_BYTES and data.startswith(START, at):

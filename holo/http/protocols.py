@@ -1,70 +1,21 @@
-"""Which protocol a connection speaks; and hypercorn's HTTP/1.1, with the holes closed that a hostile client finds.
+"""Which protocol a connection speaks: HTTP/2 by ALPN or prior knowledge, HTTP/1.1 otherwise.
 
-hypercorn 0.18 is pinned; what is changed here, and why:
-
-- A client's offer to upgrade (h2c, websocket) is ignored, as RFC 9110 section 7.8 allows. HTTP/2 comes by
-  ALPN or prior knowledge.
-- Prior knowledge leaves the connection marked busy until its first request; it starts idle here, so timeouts apply.
-- Bytes that are no HTTP get a problem with a body, like every other refusal.
+hypercorn 0.18 leaves a connection that begins with prior knowledge marked busy until its first request; it starts idle
+here, so timeouts apply.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-import h11
 from hypercorn.config import Config
 from hypercorn.events import Event, RawData, Updated
-from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError
 from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerContext
-from msgspec import structs
 
 from holo.http.hot_stream import HotStreams
+from holo.http.http1 import Http1
 from holo.http.http2 import Http2, Send
-from holo.http.problem import PROBLEM_JSON, problem_of_code
-from holo.http.types import encode_json
-
-
-class Http1(H11Protocol):
-    """HTTP/1.1 without upgrades."""
-
-    @property
-    def reading_body(self) -> bool:
-        """Whether the request's body has not all arrived."""
-        return self.connection.their_state is h11.SEND_BODY
-
-    @property
-    def drained(self) -> bool:
-        """Whether every byte that came belonged to a request that is answered."""
-        return not self.connection.trailing_data[0]
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        if event.method == b"PRI" and event.target == b"*" and event.http_version == b"2.0":
-            rest: bytes = self.connection.trailing_data[0]
-            raise H2ProtocolAssumedError(b"PRI * HTTP/2.0\r\n\r\n" + rest)
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        kept = [(name, value) for name, value in request.headers if name != b"upgrade"]
-        if len(kept) < len(request.headers):
-            request = h11.Request(
-                method=request.method, target=request.target, headers=kept, http_version=request.http_version
-            )
-        await super()._create_stream(request)
-
-    async def _send_error_response(self, status_code: int) -> None:
-        code = "too-large" if status_code == 431 else "request-invalid"
-        problem = problem_of_code(code, "the request line and header fields are not HTTP/1.1 within this node's bounds")
-        body = encode_json(structs.replace(problem, status=status_code))
-        headers = [
-            (b"content-type", PROBLEM_JSON.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-            (b"connection", b"close"),
-            *self.config.response_headers("h11"),
-        ]
-        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
-        await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
 
 
 class Protocols:
