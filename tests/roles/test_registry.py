@@ -10,16 +10,18 @@ from typing import Literal
 
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 
 from holo.core import limits
-from holo.core.envelope import encode_envelope, make_record
+from holo.core.envelope import Statement, encode_envelope, make_record
 from holo.core.errors import HoloError, Overloaded
 from holo.core.keys import SigningKey
-from holo.core.receipt import DenialReceipt, open_binding_receipt, open_receipt
+from holo.core.receipt import BindingReceipt, DenialReceipt, PolicyReceipt, open_binding_receipt, open_receipt
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
 from holo.roles.registry import Incoming, Registry
+from holo.roles.registry.opening import portions
 from holo.store.ledger import Outcome
 from holo.store.store import Store
 from tests.store.people import ALICE, BOB, CAROL, ROOT, binding, open_store, policy
@@ -85,7 +87,7 @@ async def test_a_head_follows_a_change_within_the_interval_and_a_burst_at_once(t
 
 
 async def test_proven_keys_get_denials_up_to_the_allowance_and_strangers_get_none(tmp_path: Path) -> None:
-    async with running(tmp_path / "r", denials=2) as (registry, _):
+    async with running(tmp_path / "r", denials=8) as (registry, _):
         await registry.admit([incoming(GENESIS, ROOT)])
         receipts = []
         for number in range(4):
@@ -99,6 +101,28 @@ async def test_proven_keys_get_denials_up_to_the_allowance_and_strangers_get_non
         assert isinstance(denial, DenialReceipt)
         assert (denial.code, denial.requester) == ("signer-not-allowed", CAROL.kid)
         assert registry.refused["signer-not-allowed"] == 4
+
+
+async def test_strangers_and_another_namespace_do_not_use_up_a_signers_denials(tmp_path: Path) -> None:
+    async def refusals(registry: Registry, genesis: Statement, key: SigningKey, count: int) -> int:
+        """How many of so many refusals of ``key`` were logged."""
+        records = [incoming(binding(genesis, f"n{number}", 1, b"x", prev=[GENESIS.id]), key) for number in range(count)]
+        results = await registry.admit(records)
+        assert all(isinstance(item, HoloError) for item in results)
+        return sum(isinstance(item, HoloError) and item.denial is not None for item in results)
+
+    other = policy(CAROL, ns="other")
+    async with running(tmp_path / "r", denials=12) as (registry, _):
+        await registry.admit([incoming(GENESIS, ROOT), incoming(other, ROOT)])
+        unknown = policy(CAROL, ns="unknown")
+        for number in range(20):
+            stranger = SigningKey(bytes([100 + number]) * 32)
+            await refusals(registry, GENESIS, stranger, 1)
+            await refusals(registry, unknown, stranger, 1)
+        assert await refusals(registry, GENESIS, CAROL, 3) == 0, "strangers have had their part, whatever their keys"
+        assert await refusals(registry, other, CAROL, 9) == 3
+        assert await refusals(registry, GENESIS, ALICE, 2) == 2
+        assert await refusals(registry, GENESIS, BOB, 2) == 1, "the signers of a namespace share what is theirs"
 
 
 async def test_a_broken_signature_beside_a_proven_one_earns_the_proven_key_a_denial(tmp_path: Path) -> None:
@@ -144,6 +168,132 @@ async def test_a_full_queue_refuses_and_loses_nothing(tmp_path: Path, monkeypatc
         nursery.cancel_scope.cancel()
     assert all(isinstance(item, Outcome) for item in taken)
     store.close()
+
+
+async def test_a_queue_of_too_many_bytes_refuses_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = incoming(policy(ALICE, ns="n0"), ROOT)
+    monkeypatch.setattr(limits, "WRITE_QUEUE_BYTES", 3 * len(record.envelopes[0]))
+    store = open_store(tmp_path / "r")
+    registry = Registry(store, Settings(), Anonymous(), lambda: 0)
+    taken: list[object] = []
+    refused: list[Overloaded] = []
+
+    async def publish(number: int) -> None:
+        try:
+            taken.extend(await registry.admit([incoming(policy(ALICE, ns=f"n{number}"), ROOT)]))
+        except Overloaded as error:
+            refused.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):  # nobody drains the queue yet
+            nursery.start_soon(publish, number)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [(item.code, item.retry_after_s) for item in refused] == [("overloaded", 1)] * 3
+        await nursery.start(registry.run)
+        while len(taken) < 3:
+            await registry.changed_from(registry.mark)
+        refused.clear()
+        for number in range(6, 9):  # there is room again for as many
+            await publish(number)
+        assert (len(taken), refused) == (6, [])
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
+async def test_a_transaction_takes_so_much_and_divides_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WRITE_BATCH", 8)
+    ticks = itertools.count(1)  # a transaction reads the clock once, and stamps all its receipts with it
+    store = open_store(tmp_path / "r", clock_ms=lambda: next(ticks))
+    registry = Registry(store, Settings(), Anonymous(), lambda: 0)
+    stamps: dict[int, set[int]] = {}
+
+    requests = [await registry.open([incoming(GENESIS, ROOT)])]
+    for number, size in enumerate([1, 3, 20, 2, 6, 5, 1, 1]):
+        statements = [binding(GENESIS, f"r{number}n{at}", 1, b"x") for at in range(size)]
+        requests.append(await registry.open([incoming(item, ALICE, BOB) for item in statements]))
+
+    async def submit(number: int) -> None:
+        results = await registry.submit(requests[number])
+        stamps[number] = {_at_ms(item) for item in results}
+
+    async with trio.open_nursery() as nursery:
+        for number in range(9):  # nobody drains the queue yet
+            nursery.start_soon(submit, number)
+            await trio.testing.wait_all_tasks_blocked()
+        await nursery.start(registry.run)
+        while len(stamps) < 9:
+            await registry.changed_from(registry.mark)
+        nursery.cancel_scope.cancel()
+    store.close()
+    assert all(len(item) == 1 for item in stamps.values()), "a request is in one transaction"
+    by_stamp = sorted(range(9), key=lambda number: (min(stamps[number]), number))
+    groups = [list(group) for _, group in itertools.groupby(by_stamp, key=lambda number: stamps[number])]
+    assert groups == [[0, 1, 2, 3], [4, 5], [6, 7, 8]]
+
+
+def _at_ms(result: object) -> int:
+    assert isinstance(result, Outcome)
+    receipt = open_receipt(result.receipt.envelope)
+    assert isinstance(receipt, BindingReceipt | PolicyReceipt)
+    return receipt.at_ms
+
+
+async def test_many_are_opened_in_their_order_and_answered_in_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "r") as (registry, _):
+        await registry.admit([incoming(GENESIS, ROOT)])
+        records = [incoming(binding(GENESIS, f"n{number}", 1, b"x"), ALICE, BOB) for number in range(200)]
+        for number in range(0, 200, 7):
+            records[number] = Incoming("binding", [records[number].envelopes[0][:-1] + b"x"])
+        results = await registry.admit(records)
+        for number, result in enumerate(results):
+            if number % 7 == 0:
+                assert isinstance(result, HoloError)
+                assert result.code == "signature-invalid"
+            else:
+                assert isinstance(result, Outcome)
+                assert result.path == f"n{number}/stable"
+
+
+def test_no_more_is_opened_at_a_time_than_there_is_room_for() -> None:
+    sizes = [1, 96, 30, 30, 4, 1, 63, 64, 65, 1]
+    records = [Incoming("binding", [b""] * size) for size in sizes]
+    found = [[len(record.envelopes) for record in portion] for portion in portions(records)]
+    assert found == [[1], [96], [30, 30, 4], [1, 63], [64], [65], [1]]
+    assert list(portions([])) == []
+
+
+async def test_who_leaves_while_records_are_opened_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with running(tmp_path / "r") as (registry, _):
+        await registry.admit([incoming(GENESIS, ROOT)])
+        records = [incoming(binding(GENESIS, f"n{number}", 1, b"x"), ALICE, BOB) for number in range(200)]
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(registry.admit, records)
+                await trio.lowlevel.checkpoint()
+                scope.cancel()
+        await registry.admit([incoming(binding(GENESIS, "after", 1, b"x"), ALICE, BOB)])
+        with registry.view() as view:
+            assert view.log.size == 2
+
+
+async def test_what_was_queued_is_committed_though_nobody_waits_for_it(tmp_path: Path) -> None:
+    async with running(tmp_path / "r") as (registry, _):
+        await registry.admit([incoming(GENESIS, ROOT)])
+        records = [incoming(binding(GENESIS, f"n{number}", 1, b"x"), ALICE, BOB) for number in range(20)]
+        opened = await registry.open(records)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(registry.submit, opened)
+                await trio.lowlevel.checkpoint()
+                scope.cancel()
+        again = await registry.admit(records)
+        assert [isinstance(item, Outcome) and not item.new for item in again] == [True] * 20
+        with registry.view() as view:
+            assert view.log.size == 21
 
 
 async def test_a_failed_store_answers_everybody_and_ends_the_role(tmp_path: Path) -> None:

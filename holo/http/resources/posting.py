@@ -7,14 +7,14 @@ one is refused and told what is current. The bytes of an accepted record may be 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Final
 
+import trio
 from msgspec import structs
 
 from holo.core import limits, names
-from holo.core.binding import Binding, decode_binding
-from holo.core.envelope import decode_envelope
+from holo.core.binding import Binding
 from holo.core.errors import Conflict, HoloError, Rejected
 from holo.http import types
 from holo.http.base64url import decode_base64url, encode_base64url
@@ -24,12 +24,13 @@ from holo.http.problem import problem_of
 from holo.http.reply import answer_problem
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import binding_item, text
-from holo.roles.registry import Incoming
-from holo.store.ledger import Outcome
+from holo.roles.registry import Incoming, Opened
+from holo.store.ledger import BindingSubmission, Outcome
 from holo.store.store import Result
 from holo.store.view import View
 
 _ENVELOPE_BYTES: Final = limits.BINDING_BYTES + limits.ENVELOPE_OVERHEAD_BYTES
+_WORDED_AT_ONCE: Final = 32
 
 
 async def post_bindings(edge: Edge, call: Call) -> Answer:
@@ -42,16 +43,14 @@ async def post_bindings(edge: Edge, call: Call) -> Answer:
     records, atomic = _read_records(call)
     if call.accepts == COSE and len(records) != 1:
         raise Rejected("not-acceptable", "several records have several receipts", at="header.accept")
-    results = await _admit(edge, ns, records, atomic)
+    opened = await edge.registry.open([Incoming("binding", record, compare_and_swap=True) for record in records])
+    results = await _submit(edge, ns, opened, atomic)
     headers = await _wait(edge, call, [item for item in results if not isinstance(item, HoloError)])
-    with edge.registry.view() as view:
-        items = [_item(view, result, record) for result, record in zip(results, records, strict=True)]
+    if call.accepts == COSE and isinstance(results[0], Outcome):
+        return Answer(results[0].receipt.envelope, status=_status(results[0]), media_type=COSE, headers=headers)
+    items = await _items(edge, opened, results)
     if len(items) == 1 or (atomic and isinstance(results[0], HoloError)):
-        answer = _answer_one(results, items, headers)
-        (result,) = results if len(results) == 1 else (None,)
-        if call.accepts == COSE and isinstance(result, Outcome):
-            return replace(answer, body=result.receipt.envelope, media_type=COSE)
-        return answer
+        return _answer_one(results, items, headers)
     return Answer(types.BindingsPosted(items=items), headers=headers)
 
 
@@ -67,23 +66,17 @@ def _answer_one(results: Sequence[Result], items: Sequence[types.PostedItem], he
     raise AssertionError("of records refused together one was refused for itself")
 
 
-async def _admit(edge: Edge, ns: str, records: Sequence[Sequence[bytes]], atomic: bool) -> list[Result]:
-    """What became of each record. Those of another namespace than the path's never reach the registry."""
+async def _submit(edge: Edge, ns: str, opened: Sequence[Opened], atomic: bool) -> list[Result]:
+    """What became of each record. Those of another namespace than the path's are refused here."""
     misplaced = {
         index: Rejected("field-invalid", f"payload.ns is another namespace than {ns}", subject=ns, at="payload.ns")
-        for index, record in enumerate(records)
-        if (claimed := _claimed(record)) is not None and claimed.name.namespace != ns
+        for index, item in enumerate(opened)
+        if isinstance(item, BindingSubmission) and item.binding.name.namespace != ns
     }
     if atomic and misplaced:
         others = Rejected("atomic-failed", "another record is of another namespace")
-        return [misplaced.get(index, others) for index in range(len(records))]
-    incoming = [
-        Incoming("binding", record, compare_and_swap=True)
-        for index, record in enumerate(records)
-        if index not in misplaced
-    ]
-    admitted = iter(await edge.registry.admit(incoming, atomic=atomic) if incoming else [])
-    return [misplaced[index] if index in misplaced else next(admitted) for index in range(len(records))]
+        return [misplaced.get(index, others) for index in range(len(opened))]
+    return await edge.registry.submit([misplaced.get(at, item) for at, item in enumerate(opened)], atomic=atomic)
 
 
 async def _wait(edge: Edge, call: Call, outcomes: Sequence[Outcome]) -> dict[str, str]:
@@ -110,30 +103,54 @@ def _read_records(call: Call) -> tuple[list[list[bytes]], bool]:
     return records, body.atomic
 
 
-def _claimed(record: Sequence[bytes]) -> Binding | None:
-    """The binding the first envelope's payload says it is, nothing verified; None where it cannot be read."""
-    try:
-        return decode_binding(decode_envelope(record[0], limits.BINDING_BYTES)[2])
-    except Rejected:
-        return None
+async def _items(edge: Edge, opened: Sequence[Opened], results: Sequence[Result]) -> list[types.PostedItem]:
+    """What is said of each record, some at a time: others are served in between."""
+    items: list[types.PostedItem] = []
+    for at in range(0, len(results), _WORDED_AT_ONCE):
+        if at:
+            await trio.lowlevel.checkpoint()
+        with edge.registry.view() as view:
+            standing = _standing(view)
+            for item, result in zip(opened[at : at + _WORDED_AT_ONCE], results[at : at + _WORDED_AT_ONCE], strict=True):
+                items.append(_item(view, standing, item, result))
+    return items
 
 
-def _item(view: View, result: Result, record: Sequence[bytes]) -> types.PostedItem:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The newest head: what it commits to, as text, and how far in which log."""
+
+    log: int
+    log_size: int
+    catalog: str | None
+    head: str | None
+
+    def cites(self, outcome: Outcome) -> bool:
+        """Whether the receipt of ``outcome`` is in it, or in an earlier log."""
+        return outcome.log != self.log or outcome.receipt.seq < self.log_size
+
+
+def _standing(view: View) -> _Standing:
+    newest = view.head()
+    if newest is None:
+        return _Standing(view.log.number, 0, None, None)
+    head = newest[0]
+    return _Standing(view.log.number, head.log_size, str(head.catalog), str(head.id))
+
+
+def _item(view: View, standing: _Standing, item: Opened, result: Result) -> types.PostedItem:
     if isinstance(result, Outcome):
-        return types.PostedItem(status=_status(result), binding=_accepted(view, result), problem=None)
+        assert isinstance(item, BindingSubmission)
+        return types.PostedItem(status=_status(result), binding=_accepted(standing, item.binding, result), problem=None)
     current: list[types.BindingItem] | None = None
-    claimed = _claimed(record) if isinstance(result, Conflict) else None
-    if claimed is not None:
-        current = [binding_item(view, entry) for entry in view.current(claimed.name)]
+    if isinstance(result, Conflict) and isinstance(item, BindingSubmission):
+        current = [binding_item(view, entry) for entry in view.current(item.binding.name)]
     problem = problem_of(result, current=current)
     return types.PostedItem(status=problem.status, binding=None, problem=problem)
 
 
-def _accepted(view: View, outcome: Outcome) -> types.BindingPosted:
-    binding, newest = view.binding(outcome.statement), view.head()
-    head = newest[0] if newest is not None else None
-    if head is not None and outcome.log == view.log.number and outcome.receipt.seq >= head.log_size:
-        head = None  # not in a head yet
+def _accepted(standing: _Standing, binding: Binding, outcome: Outcome) -> types.BindingPosted:
+    cited = standing.cites(outcome)
     return types.BindingPosted(
         name=str(binding.name),
         statement=str(binding.id),
@@ -144,8 +161,8 @@ def _accepted(view: View, outcome: Outcome) -> types.BindingPosted:
         need=outcome.need,
         receipt=str(outcome.receipt.id),
         receipt_cose=encode_base64url(outcome.receipt.envelope),
-        catalog=text(head.catalog if head else None),
-        head=text(head.id if head else None),
+        catalog=standing.catalog if cited else None,
+        head=standing.head if cited else None,
     )
 
 

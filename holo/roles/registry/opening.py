@@ -45,7 +45,7 @@ class Opener:
     async def open(self, records: Sequence[Incoming]) -> list[Opened]:
         """What each of ``records`` is, in their order."""
         opened: list[Opened] = []
-        for some in _portions(records):
+        for some in portions(records):
             if sum(len(record.envelopes) for record in some) <= limits.OPENED_INLINE:
                 opened.extend(open_record(record) for record in some)
                 await trio.lowlevel.checkpoint()
@@ -75,7 +75,7 @@ def open_record(record: Incoming) -> Opened:
         return error
 
 
-def _portions(records: Sequence[Incoming]) -> Iterator[list[Incoming]]:
+def portions(records: Sequence[Incoming]) -> Iterator[list[Incoming]]:
     """``records`` in their order, as many at a time as have no more envelopes than are opened at once."""
     portion: list[Incoming] = []
     envelopes = 0

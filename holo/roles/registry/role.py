@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn
+from typing import Final, NoReturn
 
 import structlog
 import trio
@@ -23,12 +23,17 @@ from holo.core.errors import HoloError, Overloaded, Rejected
 from holo.core.keys import Kid
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
+from holo.roles.registry.denials import Allowance, party_of, refused, unopened
 from holo.roles.registry.opening import Incoming, Opened, Opener
 from holo.roles.registry.turns import loop_goes_first
 from holo.store.ledger import PolicySubmission, Submission
 from holo.store.policies import own_nodes
-from holo.store.store import Denial, Head, Request, Result, Store, denials_of
+from holo.store.store import Denial, Head, Request, Result, Store
 from holo.store.view import View
+
+_ANSWERED_AT_ONCE: Final = 4
+_ANSWERED_IN_ROUNDS: Final = 8
+_ENDORSEMENT_BYTES: Final = 34 + 64  # a kid and its signature
 
 _log = structlog.get_logger("holo.registry")
 
@@ -36,6 +41,7 @@ _log = structlog.get_logger("holo.registry")
 @dataclass(slots=True)
 class _Waiting:
     request: Request
+    size_bytes: int
     done: trio.Event
     results: list[Result] | None = None
     error: HoloError | None = None
@@ -57,8 +63,9 @@ class Registry:
         self._store = store
         self._settings = settings
         self._clock_ms = clock_ms
-        self._denials = _Allowance(anonymous.denials_per_minute)
+        self._denials = Allowance(anonymous.denials_per_minute)
         self._send, self._receive = trio.open_memory_channel[_Waiting](limits.WRITE_QUEUE)
+        self._queued_bytes = 0
         self._opener = Opener(store.turn)
         self._changed = trio.Event()
         self._head: Head | None = None
@@ -80,11 +87,19 @@ class Registry:
 
         Raises ``overloaded`` where the queue is full, ``no-space`` or ``store-failed``; then nothing was changed.
         """
+        return await self.submit(await self.open(records), atomic=atomic)
+
+    async def open(self, records: Sequence[Incoming]) -> list[Opened]:
+        """The submission that each record is, every signature verified, or why it is none."""
         opened = [await self._complete(item) for item in await self._opener.open(records)]
-        refused = [item for item in opened if isinstance(item, Rejected)]
-        await self._deny([denial for index, item in enumerate(opened) for denial in _unproven(records[index], item)])
-        if atomic and refused:
-            others = Rejected("atomic-failed", f"another record was refused: {refused[0].code}")
+        await self._deny([(None, denial) for denial in unopened(records, opened)])
+        return opened
+
+    async def submit(self, opened: Sequence[Opened], *, atomic: bool = False) -> list[Result]:
+        """What became of each, as :meth:`admit` says of records. What is queued is committed, even if nobody waits."""
+        broken = [item for item in opened if isinstance(item, Rejected)]
+        if atomic and broken:
+            others = Rejected("atomic-failed", f"another record was refused: {broken[0].code}")
             results: list[Result] = [item if isinstance(item, Rejected) else others for item in opened]
         else:
             submissions = [item for item in opened if not isinstance(item, Rejected)]
@@ -185,23 +200,32 @@ class Registry:
             return own_nodes(view.records, seal, item.nodes)
 
     async def _submit(self, request: Request) -> list[Result]:
-        waiting = _Waiting(request, trio.Event())
+        waiting = _Waiting(request, sum(map(_size_bytes, request.submissions)), trio.Event())
+        if self._queued_bytes + waiting.size_bytes > limits.WRITE_QUEUE_BYTES:
+            raise Overloaded("overloaded", f"{self._queued_bytes} bytes of writes are waiting")
         try:
             self._send.send_nowait(waiting)
         except trio.WouldBlock:
             raise Overloaded("overloaded", f"{limits.WRITE_QUEUE} writes are waiting") from None
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             raise Overloaded("stopping", "the node is stopping") from None
+        self._queued_bytes += waiting.size_bytes
         await waiting.done.wait()
         if waiting.error is not None:
             raise waiting.error
         assert waiting.results is not None
-        await self._deny(denials_of(request, waiting.results))
+        await self._deny(list(refused(request.submissions, waiting.results)))
         return waiting.results
 
-    async def _deny(self, denials: Sequence[Denial]) -> None:
-        """Log refusals of proven keys as far as the allowance goes; the others are counted only."""
-        logged = [item for item in denials if self._denials.take(trio.current_time())]
+    async def _deny(self, refusals: Sequence[tuple[str | None, Denial]]) -> None:
+        """Log refusals, each with its namespace where known, as far as the allowance goes; the others only count."""
+        if not refusals:
+            return
+        now_s = trio.current_time()
+        with self.view() as view:
+            logged = [
+                denial for ns, denial in refusals if self._denials.take(party_of(view, ns, denial.requester), now_s)
+            ]
         if not logged:
             return
         try:
@@ -212,20 +236,23 @@ class Registry:
         self._advance()
 
     async def _next_batch(self, due: float) -> list[_Waiting]:
-        """What is queued, once anything is; nothing once ``due`` has come."""
+        """The first of what is queued, once anything is; nothing once ``due`` has come. No request is divided."""
         batch: list[_Waiting] = []
         with trio.move_on_at(due):
             batch.append(await self._receive.receive())
-        return [*batch, *self._queued()] if batch else batch
+        if batch:
+            batch.extend(self._queued(limits.WRITE_BATCH - len(batch[0].request.submissions)))
+        return batch
 
-    def _queued(self) -> list[_Waiting]:
-        """What waits in the queue, taken from it."""
+    def _queued(self, submissions: float = math.inf) -> list[_Waiting]:
+        """What waits in the queue, taken from it until there are so many submissions."""
         batch: list[_Waiting] = []
-        while len(batch) < limits.WRITE_QUEUE:
+        while submissions > 0:
             try:
                 batch.append(self._receive.receive_nowait())
             except (trio.WouldBlock, trio.ClosedResourceError):
                 break
+            submissions -= len(batch[-1].request.submissions)
         return batch
 
     async def _commit(self, batch: list[_Waiting]) -> None:
@@ -241,15 +268,21 @@ class Registry:
             self._answer(batch, HoloError("internal", "the commit failed"))
             raise
         self._advance()
-        for item, result in zip(batch, results, strict=True):
+        for at, (item, result) in enumerate(zip(batch, results, strict=True), start=1):
             item.results = result
-            item.done.set()
+            self._release(item)
+            # An answer is work, too: were all of them woken at once, whoever reads would wait until all are worded.
+            if at % max(_ANSWERED_AT_ONCE, len(batch) // _ANSWERED_IN_ROUNDS) == 0:
+                await trio.lowlevel.checkpoint()
 
-    @staticmethod
-    def _answer(batch: list[_Waiting], error: HoloError) -> None:
+    def _answer(self, batch: list[_Waiting], error: HoloError) -> None:
         for item in batch:
             item.error = error
-            item.done.set()
+            self._release(item)
+
+    def _release(self, item: _Waiting) -> None:
+        self._queued_bytes -= item.size_bytes
+        item.done.set()
 
     async def _try_head(self) -> bool:
         """Sign a head if there is room for it. A full disk, which strangers can cause, must not end the reading too."""
@@ -303,28 +336,8 @@ class Registry:
         return dirty_since is not None and self._unsigned() >= self._settings.head_changes
 
 
-class _Allowance:
-    """So many per minute, refilled evenly; at most a minute's worth is saved up."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._left = float(per_minute)
-        self._at = -math.inf
-
-    def take(self, now: float) -> bool:
-        """Use one up, if there is one."""
-        if self._at > -math.inf:
-            self._left = min(self._per_minute, self._left + (now - self._at) * self._per_minute / 60)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
-def _unproven(record: Incoming, item: Submission | Rejected) -> list[Denial]:
-    """The denial of a record that could not be opened although some key's signature over it was proven."""
-    if not isinstance(item, Rejected) or not item.proven or item.statement is None:
-        return []
-    action: Literal["publish", "policy"] = "publish" if record.kind == "binding" else "policy"
-    return [Denial(action, Cid(item.statement), item, Kid(item.proven[0]))]
+def _size_bytes(submission: Submission) -> int:
+    """What a submission brings: payload, signatures with their keys, nodes."""
+    record = submission.record
+    nodes = submission.nodes if isinstance(submission, PolicySubmission) else ()
+    return len(record.statement.bytes) + len(record.endorsements) * _ENDORSEMENT_BYTES + sum(map(len, nodes))
