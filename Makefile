@@ -18,6 +18,7 @@ NAMESPACES ?= 10000
 READS ?= 10000
 PUBLISHES ?= 100
 ARGS ?=
+ROWS ?=
 UV_VERSION := 0.13.9
 
 env := $(abspath $(VENV))
@@ -26,10 +27,10 @@ python := $(env)/bin/python
 # The versions the lock files were checked with; PYTHON= lifts the upper bound.
 candidates := python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help demo test lint type vectors vectors-write fmt dist soak lock clean
+.PHONY: help demo test lint type vectors vectors-write fmt dist soak bench bench-quick bench-smoke bench-gate bench-baseline lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: $(env)/.run ## real nodes on loopback: publish, resolve, verify, refuse
 	@$(env)/bin/holo demo
@@ -73,6 +74,21 @@ dist: $(env)/.run ## sdist and wheel into dist/, built twice and compared bit by
 soak: $(env)/.dev ## tests with fresh seeds, then a node under load, each for SECONDS (60); drawn in build/bench/soak.svg
 	@HOLO_SOAK_SECONDS=$(SECONDS) HOLO_HYPOTHESIS_PROFILE=soak $(python) -m pytest -m soak $(ARGS)
 	@$(python) -m bench soak --seconds $(SECONDS) --namespaces $(NAMESPACES) --reads $(READS) --publishes $(PUBLISHES)
+
+bench: $(env)/.dev ## holo beside its rivals on a million names; ROWS='resolve head' for some rows
+	@$(python) -m bench run $(ROWS) $(ARGS)
+
+bench-quick: $(env)/.dev ## the same, shorter; the figures are kept apart
+	@$(python) -m bench run --quick $(ROWS) $(ARGS)
+
+bench-smoke: $(env)/.dev ## every benchmark once and small: whether it runs, not how fast
+	@$(python) -m bench run --smoke $(ROWS) $(ARGS)
+
+bench-gate: $(env)/.dev ## counts instructions; fails where an operation takes a fifth more than it did
+	@$(python) -m bench gate
+
+bench-baseline: $(env)/.dev ## makes today's instructions the baseline of this version of Python
+	@$(python) -m bench gate --write
 
 lock: $(env)/bin/python ## resolve the dependencies again into requirements/*.lock
 	@test -x build/uv-$(UV_VERSION)/bin/uv || { $(python) -m venv --clear build/uv-$(UV_VERSION) && \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
@@ -63,9 +64,10 @@ def resolve_verb(stage: Stage) -> Findings:
 
 def _time_verb(stage: Stage, args: Sequence[str | Path]) -> Findings:
     findings = Findings()
-    for _ in range(_VERBS * stage.effort.rounds):
-        findings.add(HOLO, spent_ms=_spent_ms([COMMAND, *args]))
-        findings.add("python -c pass", spent_ms=_spent_ms([sys.executable, "-c", "pass"]))
+    for _ in range(stage.effort.rounds):
+        for who, called in ((HOLO, [COMMAND, *args]), ("python -c pass", [sys.executable, "-c", "pass"])):
+            spent_ms = [_spent_ms(called) for _ in range(_VERBS)]
+            findings.add(who, spent_ms=statistics.median(spent_ms), min_ms=min(spent_ms))
     return findings
 
 

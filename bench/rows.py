@@ -74,17 +74,18 @@ class Goal:
 LABELS: Final = {
     "per_second": ("", "/s"),
     "names_per_second": ("", " names/s"),
-    "bindings_per_second": ("", "/s"),
+    "bindings_per_second": ("", " bindings/s"),
     "p50_ms": ("P50", " ms"),
     "p95_ms": ("P95", " ms"),
     "p99_ms": ("P99", " ms"),
-    "min_ms": ("", " ms"),
+    "min_ms": ("at least", " ms"),
     "cpu_us": ("", " µs CPU"),
     "anonymous_mb": ("", " MB"),
+    "fresh_mb": ("at first", " MB"),
     "ready_s": ("", " s"),
     "spent_ms": ("", " ms"),
     "receipt_us": ("", " µs CPU"),
-    "share_percent": ("", " %"),
+    "share_percent": ("", " % of the CPU"),
 }
 """Figure → what stands before its value and its unit behind it."""
 
