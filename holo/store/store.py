@@ -30,7 +30,7 @@ from holo.store import snapshot
 from holo.store.environment import Environment
 from holo.store.journal import Journal, LogState
 from holo.store.layout import DATABASES
-from holo.store.ledger import BindingSubmission, Hosting, Ledger, Outcome, Submission
+from holo.store.ledger import Hosting, Ledger, Outcome, Submission
 from holo.store.policies import PolicyCache
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
@@ -259,17 +259,3 @@ class Store:
         with contextlib.suppress(OSError):
             draft.write_text(json.dumps({"log": str(state.id), "size": state.size, "head_seq": state.head_seq}))
             draft.replace(self._path / _WITNESS)
-
-
-def denials_of(request: Request, results: Sequence[Result]) -> list[Denial]:
-    """The denials that the refusals among ``results`` deserve; the first endorser by kid stands for all of them."""
-    return [
-        Denial(
-            "publish" if isinstance(submission, BindingSubmission) else "policy",
-            submission.record.statement.id,
-            result,
-            min(submission.record.endorsements),
-        )
-        for submission, result in zip(request.submissions, results, strict=True)
-        if isinstance(result, Rejected)
-    ]
