@@ -1,8 +1,8 @@
 """Ids as text: lower-case base32 without padding (RFC 4648 section 6), several at once.
 
 The library's base32 goes through Python for every five bytes, and an answer names a dozen ids. Here one large integer
-holds all of them, and its halves, quarters, … are moved apart until each group of five bits has a byte of its own: a
-handful of operations on whole integers, whatever the length.
+holds all of them, and its halves, their halves, … are moved apart until each group of five bits has a byte of its own:
+a handful of operations on whole integers, whatever their length.
 """
 
 from __future__ import annotations
@@ -11,48 +11,54 @@ from typing import Final
 
 ID_BYTES: Final = 36
 ID_CHARS: Final = 58
+DIGEST_CHARS: Final = 52
 
-_LANE_BYTES: Final = 40  # an id and four zero bytes: a number of bits that is whole in groups of five
-_LANE_GROUPS: Final = 64
-_PAD: Final = bytes(_LANE_BYTES - ID_BYTES)
 _ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyz234567"
 _LETTERS: Final = bytes(_ALPHABET[group & 31] for group in range(256))
 
 
-def _steps(groups: int) -> list[tuple[int, int, int]]:
-    """(mask of what stays, mask of what moves, how many bits up) of each halving of ``groups``, a power of two."""
+def _steps(chars: int, lanes: int) -> list[tuple[int, int, int]]:
+    """How so many groups of five bits at the low end of each lane of so many bytes are moved apart.
+
+    Each step is (mask of what stays, mask of what moves, by how many bits).
+    """
+    parts = [(lane * chars * 8, chars) for lane in range(lanes)]  # (lowest bit, groups) of what still lies together
     steps = []
-    half = groups // 2
-    while half:
-        low = high = 0
-        for at in range(0, groups * 8, half * 16):
-            low |= ((1 << half * 5) - 1) << at
-            high |= ((1 << half * 5) - 1) << at + half * 5
-        steps.append((low, high, half * 3))
-        half //= 2
+    while (most := max(groups for _, groups in parts)) > 1:
+        half = (most + 1) // 2
+        stays = moves = 0
+        halves = []
+        for at, groups in parts:
+            low, high = min(half, groups), max(groups - half, 0)
+            stays |= ((1 << low * 5) - 1) << at
+            moves |= ((1 << high * 5) - 1) << at + half * 5
+            halves += [(at, low), (at + half * 8, high)]
+        steps.append((stays, moves, half * 3))
+        parts = [part for part in halves if part[1]]
     return steps
 
 
-_ONE: Final = _steps(_LANE_GROUPS)
-_THREE: Final = _steps(4 * _LANE_GROUPS)[1:]  # the upper half of four ids has only one
-_LOW_TWO: Final = (1 << 2 * _LANE_BYTES * 8) - 1
-_TWO_BITS: Final = 2 * _LANE_BYTES * 8
-_TWO_TEXT_BITS: Final = 2 * _LANE_GROUPS * 8
+_ID: Final = _steps(ID_CHARS, 1)
+_DIGESTS: Final = _steps(DIGEST_CHARS, 3)
+_BETWEEN: Final = bytes(1 + DIGEST_CHARS - 33)  # a digest is followed by eight zero bits, of which two are its text's
 
 
 def encode_id(data: bytes) -> bytes:
     """The 58 characters of 36 bytes."""
     groups = int.from_bytes(data, "big") << 2
-    for low, high, bits in _ONE:
-        groups = groups & low | (groups & high) << bits
+    for stays, moves, bits in _ID:
+        groups = groups & stays | (groups & moves) << bits
     return groups.to_bytes(ID_CHARS, "big").translate(_LETTERS)
 
 
-def encode_ids(one: bytes, two: bytes, three: bytes) -> tuple[bytes, bytes, bytes]:
-    """The 58 characters of each of three times 36 bytes, at less than twice the cost of one."""
-    groups = int.from_bytes(b"".join((one, _PAD, two, _PAD, three, _PAD)), "big")
-    groups = groups & _LOW_TWO | (groups >> _TWO_BITS) << _TWO_TEXT_BITS
-    for low, high, bits in _THREE:
-        groups = groups & low | (groups & high) << bits
-    text = groups.to_bytes(3 * _LANE_GROUPS, "big").translate(_LETTERS)
-    return text[:58], text[64:122], text[128:186]
+def encode_digests(one: bytes, two: bytes, three: bytes) -> tuple[bytes, bytes, bytes]:
+    """The last 52 characters of three ids, given their last 32 bytes, at less than twice the cost of one.
+
+    The four bytes before, the same for all ids of one kind, make the first six: they end with two zero bits, which are
+    the first two of what is written here.
+    """
+    groups = int.from_bytes(b"".join((one, _BETWEEN, two, _BETWEEN, three, b"\0")), "big") >> 6
+    for stays, moves, bits in _DIGESTS:
+        groups = groups & stays | (groups & moves) << bits
+    text = groups.to_bytes(3 * DIGEST_CHARS, "big").translate(_LETTERS)
+    return text[:52], text[52:104], text[104:]

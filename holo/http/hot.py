@@ -6,32 +6,35 @@ not plainly such a question, and whatever would be refused, is left to that: Non
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import trio
 
+from holo.core import limits
 from holo.core.decision import Query
 from holo.core.errors import HoloError
+from holo.core.names import DEFAULT_TAG, PATTERN, Name
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON, choose
 from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
+from holo.http.plain_answers import Found, PlainAnswers
 from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
 from holo.http.shapes import resolved
 from holo.http.types import encode_json
+from holo.store.view import View
+
+__all__ = ["PATH", "Found", "Hot", "Standing", "takes_json"]
 
 PATH: Final = b"/v1/resolve"
 _OFFERS: Final = (JSON, COSE)
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A decision as it is sent: its id, which is its validator, and the JSON."""
-
-    decision: bytes
-    body: bytes
+_DEFAULT_TAG: Final = DEFAULT_TAG.encode()
+_named_plainly: Final = re.compile(f"{NAME.name}={PATTERN}".encode()).fullmatch
+"""What :func:`decode_query` reads in more than one way is none of this: no escape, no second parameter, no pin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +50,52 @@ class Hot:
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
+        self._view = edge.store.view()
+        self._plain = PlainAnswers()
+        self._limited = edge.profile.limits.anonymous.resolve_per_second > 0
         self._heads = -1
         self._standing = Standing(b"", b"")
 
     def resolve(self, query: bytes, address: str) -> Found | None:
         """The decision that the raw ``query`` of a client at ``address`` asks for; None where it is not that plain."""
+        named = _named_plainly(query)
+        if named is None:
+            return self._resolve_decoded(query, address)
+        ns, handle, tag = named.groups(_DEFAULT_TAG)
+        if len(handle) + len(tag) > limits.HANDLE_AND_TAG_BYTES or not self._may(address):
+            return None
+        with self._view as view:
+            return self._plain.find(view, ns, handle, tag) or _decided(
+                view, Query(Name(ns.decode(), handle.decode(), tag.decode()))
+            )
+
+    def _resolve_decoded(self, query: bytes, address: str) -> Found | None:
+        """The same for a query that has to be decoded first."""
         try:
             asked = decode_query(query, (NAME, TAG, POLICY_REF, RECEIPT))
             if asked.get(RECEIPT):
                 return None
             question = Query(selected_name(asked), asked.get(POLICY_REF))
-            self._edge.resolves.take(address, 1, trio.current_time())
         except HoloError:
             return None
-        with self._edge.registry.view() as view:
-            decision = view.decide(question)
-            rev = None if decision.statement is None else view.binding(decision.statement).rev
-        found = resolved(decision, rev)
-        return Found(found.decision.encode(), encode_json(found))
+        if not self._may(address):
+            return None
+        name = question.name
+        with self._view as view:
+            found = None
+            if name.cid is None:
+                ns, handle, tag = name.namespace.encode(), name.handle.encode(), name.tag.encode()
+                found = self._plain.find(view, ns, handle, tag, question.policy_ref)
+            return found or _decided(view, question)
+
+    def _may(self, address: str) -> bool:
+        """Use up one question of what ``address`` may ask, if there is one."""
+        if self._limited:
+            try:
+                self._edge.resolves.take(address, 1, trio.current_time())
+            except HoloError:
+                return False
+        return True
 
     @property
     def standing(self) -> Standing:
@@ -86,3 +117,10 @@ def takes_json(accept: bytes | None) -> bool:
         return choose(None if accept is None else accept.decode("ascii"), _OFFERS) == JSON
     except (HoloError, UnicodeDecodeError):
         return False
+
+
+def _decided(view: View, question: Query) -> Found:
+    decision = view.decide(question)
+    rev = None if decision.statement is None else view.binding(decision.statement).rev
+    found = resolved(decision, rev)
+    return Found(found.decision.encode(), encode_json(found))

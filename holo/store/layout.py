@@ -32,6 +32,7 @@ dirty                 ns 0 path, or ns 0 0 for the namespace itself          emp
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -167,6 +168,11 @@ def decode_namespace(ns: str, data: bytes) -> NamespaceRow:
     )
 
 
+def deciding_bytes(row: NamespaceRow, data: bytes) -> bytes:
+    """The part of a row's bytes that decisions about names may depend on: all but ``state``, the last item."""
+    return data[: -len(cbor2.dumps(None if row.state is None else bytes(row.state)))]
+
+
 def encode_standings(standings: tuple[Standing, ...]) -> bytes:
     """The bytes of a name's standings."""
     return cbor2.dumps(
@@ -175,6 +181,23 @@ def encode_standings(standings: tuple[Standing, ...]) -> bytes:
             for s in standings
         ]
     )
+
+
+_USUAL: Final = struct.Struct("4s36sB2s36s2s36ssB2s34s")
+_USUAL_HEADS: Final = (b"\x81\x86\x58\x24", b"\x58\x24", b"\x58\x24", b"\x81", b"\x58\x22")
+
+
+def decode_one_standing(data: bytes) -> tuple[bytes, int, bytes | None, bytes, int] | None:
+    """(id, rev, cid, policy, number of positions) of a name with one standing; None where it has more."""
+    if len(data) == _USUAL.size:  # the usual row is read in a third of the time
+        row, id, rev, before_cid, cid, before_policy, policy, list_of_one, at, before_kid, _ = _USUAL.unpack(data)
+        if (row, before_cid, before_policy, list_of_one, before_kid) == _USUAL_HEADS and rev < 24 and at < 24:
+            return id, rev, cid, policy, 1
+    standings = cbor2.loads(data)
+    if len(standings) != 1:
+        return None
+    id, rev, cid, policy, positions, _ = standings[0]
+    return id, rev, cid, policy, len(positions)
 
 
 def decode_standings(data: bytes) -> tuple[Standing, ...]:
