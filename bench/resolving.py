@@ -7,10 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import httpx
+
 from bench import client
 from bench.client import Plan, Running
 from bench.generators import Load, Targets, names_asked, run_h2load, run_wrk, tags_asked
 from bench.installing import Absent
+from bench.node import Node
 from bench.processes import Process
 from bench.publishing import publish_one_by_one
 from bench.rivals import DockerRegistry, Nginx
@@ -55,7 +58,7 @@ def resolve_plain(stage: Stage) -> Findings:
     """GET resolve over HTTP/1.1, 64 connections, names at random."""
     findings = Findings()
     targets = names_asked(stage.corpus)
-    node = stage.node()
+    node = _node(stage)
     contenders: dict[str, Contender] = {HOLO: (node.process, partial(_wrk, stage, node.url, targets))}
     nginx = _nginx(stage, findings)
     if nginx is not None:
@@ -72,7 +75,7 @@ def resolve_tls(stage: Stage) -> Findings:
     """GET resolve over HTTP/1.1 and TLS, 64 connections, names at random."""
     findings = Findings()
     nginx = _nginx(stage, findings)
-    node = stage.node(tls=True)
+    node = _node(stage, tls=True)
     contenders: dict[str, Contender] = {HOLO: (node.process, partial(_wrk, stage, node.url, names_asked(stage.corpus)))}
     if nginx is not None:
         contenders["nginx"] = nginx.process, partial(_wrk, stage, nginx.tls_url, names_asked(stage.corpus))
@@ -84,7 +87,7 @@ def resolve_h2(stage: Stage) -> Findings:
     """GET resolve over HTTP/2 and TLS, 16 connections of 10 streams, names at random."""
     findings = Findings()
     nginx = _nginx(stage, findings)
-    node = stage.node(tls=True)
+    node = _node(stage, tls=True)
     contenders: dict[str, Contender] = {HOLO: (node.process, partial(_h2load, stage, node.url))}
     if nginx is not None:
         contenders["nginx"] = nginx.process, partial(_h2load, stage, nginx.tls_url)
@@ -95,7 +98,7 @@ def resolve_h2(stage: Stage) -> Findings:
 def resolve_receipt(stage: Stage) -> Findings:
     """GET resolve with a signed receipt and its proof each, HTTP/1.1, names at random."""
     findings = Findings()
-    node = stage.node()
+    node = _node(stage)
     run = partial(_wrk, stage, node.url, names_asked(stage.corpus, receipt=True), connections=_RECEIPT_CONNECTIONS)
     measure_in_turn(findings, {HOLO: (node.process, run)}, stage.effort.rounds)
     return findings
@@ -135,14 +138,16 @@ def resolve_while_publishing(stage: Stage) -> Findings:
     seconds = 2 * stage.effort.seconds
     file = stage.folder / "resolve-paced"
     client.write_requests(file, (client.get(node.port, path) for path in stage.paths_asked))
-    plan = Plan(node.port, str(file), _OFFERED_CONNECTIONS, seconds=seconds, rate_per_s=rate)
+    plan = Plan(
+        node.port, str(file), _OFFERED_CONNECTIONS, seconds=seconds, rate_per_s=rate, marker='"outcome":"resolved"'
+    )
     for _ in range(stage.effort.rounds):
         alone = Running(plan).report()
-        alone.require("200")
+        alone.require("200", alone.answered)
         findings.add("holo, nobody publishing", per_second=alone.per_second, p50_ms=alone.p50_ms, p99_ms=alone.p99_ms)
         with publish_one_by_one(stage, node, seconds) as published:
             busy = Running(plan).report()
-        busy.require("200")
+        busy.require("200", busy.answered)
         findings.add(
             HOLO,
             per_second=busy.per_second,
@@ -152,6 +157,17 @@ def resolve_while_publishing(stage: Stage) -> Findings:
             bindings_per_second=published().per_second,
         )
     return findings
+
+
+def _node(stage: Stage, *, tls: bool = False) -> Node:
+    """The node, after it has shown that it resolves what it is going to be asked."""
+    node = stage.node(tls=tls)
+    with httpx.Client(base_url=node.url, verify=False) as reader:
+        for path in stage.paths_asked[:20]:
+            outcome = reader.get(path).raise_for_status().json()["outcome"]
+            if outcome != "resolved":
+                raise RuntimeError(f"{path}: {outcome}")
+    return node
 
 
 def _wrk(stage: Stage, url: str, targets: Targets, *, connections: int = _CONNECTIONS) -> Load:

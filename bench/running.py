@@ -81,11 +81,10 @@ def describe(row: Row, result: Result) -> str:
         return f"{row.key}: FAILED: {result.failed}"
     if result.absent:
         return f"{row.key}: not measured here: {result.absent}"
-    said = [
-        f"{who} {value:,.4g}{LABELS[row.shown][1]}"
-        for who in result.findings.samples
-        if (value := result.findings.median(who, row.shown)) is not None
-    ]
+    said = []
+    for who in result.findings.samples:
+        figures = [(result.findings.median(who, figure), LABELS[figure][1]) for figure in (row.shown, "cpu_us")]
+        said.append(who + " " + ", ".join(f"{value:,.4g}{unit}" for value, unit in figures if value is not None))
     verdict = {True: "reached", False: "NOT reached", None: "not decided here"}[row.reached(result.findings)]
     goals = []
     for goal in row.goals:
