@@ -86,6 +86,23 @@ async def test_a_head_follows_a_change_within_the_interval_and_a_burst_at_once(t
         assert await registry.head_covering(0, 0, timeout_s=5)
 
 
+async def test_while_writes_wait_a_head_does_not_follow_every_few_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WRITE_BATCH", 1)
+    store = open_store(tmp_path / "r")
+    registry = Registry(store, Settings(head_interval_ms=600_000, head_changes=2), Anonymous(), lambda: 0)
+    async with trio.open_nursery() as nursery:
+        for number in range(20):  # nobody drains the queue yet
+            nursery.start_soon(registry.admit, [incoming(policy(ALICE, ns=f"n{number}"), ROOT)])
+        await trio.testing.wait_all_tasks_blocked()
+        await nursery.start(registry.run)
+        assert await registry.head_covering(19, 0, timeout_s=60), "the last of them is followed by one at once"
+        assert registry.mark.heads == 2, "the first was signed before anything was committed"
+        nursery.cancel_scope.cancel()
+    store.close()
+
+
 async def test_proven_keys_get_denials_up_to_the_allowance_and_strangers_get_none(tmp_path: Path) -> None:
     async with running(tmp_path / "r", denials=8) as (registry, _):
         await registry.admit([incoming(GENESIS, ROOT)])

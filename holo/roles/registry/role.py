@@ -33,6 +33,7 @@ from holo.store.view import View
 
 _ANSWERED_AT_ONCE: Final = 4
 _ANSWERED_IN_ROUNDS: Final = 8
+_HEADS_IN_INTERVAL: Final = 4
 _ENDORSEMENT_BYTES: Final = 34 + 64  # a kid and its signature
 
 _log = structlog.get_logger("holo.registry")
@@ -65,6 +66,7 @@ class Registry:
         self._clock_ms = clock_ms
         self._denials = Allowance(anonymous.denials_per_minute)
         self._send, self._receive = trio.open_memory_channel[_Waiting](limits.WRITE_QUEUE)
+        self._opening = 0
         self._queued_bytes = 0
         self._opener = Opener(store.turn)
         self._changed = trio.Event()
@@ -91,7 +93,11 @@ class Registry:
 
     async def open(self, records: Sequence[Incoming]) -> list[Opened]:
         """The submission that each record is, every signature verified, or why it is none."""
-        opened = [await self._complete(item) for item in await self._opener.open(records)]
+        self._opening += 1
+        try:
+            opened = [await self._complete(item) for item in await self._opener.open(records)]
+        finally:
+            self._opening -= 1
         await self._deny([(None, denial) for denial in unopened(records, opened)])
         return opened
 
@@ -333,7 +339,12 @@ class Registry:
     def _head_is_due(self, dirty_since: float | None, last_head: float) -> bool:
         if trio.current_time() >= self._due(dirty_since, last_head):
             return True
-        return dirty_since is not None and self._unsigned() >= self._settings.head_changes
+        if dirty_since is None or self._unsigned() < self._settings.head_changes:
+            return False
+        # Those who write wait for a head, too: while there are any, it is not signed after every few changes.
+        if not self._opening and not self._receive.statistics().current_buffer_used:
+            return True
+        return trio.current_time() >= last_head + self._settings.head_interval_ms / 1000 / _HEADS_IN_INTERVAL
 
 
 def _size_bytes(submission: Submission) -> int:
