@@ -15,6 +15,7 @@ DIGEST_CHARS: Final = 52
 
 _ALPHABET: Final = b"abcdefghijklmnopqrstuvwxyz234567"
 _LETTERS: Final = bytes(_ALPHABET[group & 31] for group in range(256))
+_DIGITS: Final = str.maketrans(_ALPHABET.decode(), "0123456789abcdefghijklmnopqrstuv")  # as int() writes base 32
 
 
 def _steps(chars: int, lanes: int) -> list[tuple[int, int, int]]:
@@ -49,6 +50,12 @@ def encode_id(data: bytes) -> bytes:
     for stays, moves, bits in _ID:
         groups = groups & stays | (groups & moves) << bits
     return groups.to_bytes(ID_CHARS, "big").translate(_LETTERS)
+
+
+def decode_id(text: str) -> bytes | None:
+    """The 36 bytes that 58 characters of the alphabet write; None where that is not how they are written."""
+    groups = int(text.translate(_DIGITS), 32)
+    return None if groups & 3 else (groups >> 2).to_bytes(ID_BYTES, "big")
 
 
 def encode_digests(one: bytes, two: bytes, three: bytes) -> tuple[bytes, bytes, bytes]:

@@ -7,11 +7,12 @@ while its type keeps it apart from byte strings in the codec.
 from __future__ import annotations
 
 import base64
+import re
 from typing import Final, Self
 
 from blake3 import blake3
 
-from holo.core.base32 import encode_id
+from holo.core.base32 import ID_CHARS, decode_id, encode_id
 from holo.core.errors import Rejected
 
 RAW: Final = 0x55
@@ -22,6 +23,7 @@ _MULTIHASH: Final = bytes((0x1E, 0x20))
 _PREFIXES: Final = {codec: bytes((0x01, codec)) + _MULTIHASH for codec in (RAW, DAG_CBOR, CBOR)}
 _VALID_PREFIXES: Final = frozenset(_PREFIXES.values())
 _BINARY_BYTES: Final = 36
+_TEXT: Final = re.compile(f"b[a-z2-7]{{{ID_CHARS}}}")
 
 
 class Cid(bytes):
@@ -54,6 +56,8 @@ class Cid(bytes):
         """The CID that ``text`` writes. Only the one canonical spelling is accepted."""
         if len(text) > 128:
             raise Rejected("cid-invalid", f"{len(text)} characters")
+        if _TEXT.fullmatch(text) and (known := decode_id(text[1:])) is not None:
+            return cls.from_bytes(known)
         if not text.startswith("b"):
             foreign = text.startswith(("Qm", "z", "f", "B", "m", "u", "k"))
             raise Rejected("cid-unsupported" if foreign else "cid-invalid", f"{text!r} is not lower-case base32")

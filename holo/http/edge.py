@@ -10,6 +10,7 @@ import trio
 from holo.core.cid import Cid
 from holo.http.allowance import Allowance
 from holo.http.metrics import Metrics
+from holo.http.plain_answers import PlainAnswers
 from holo.profile import Profile
 from holo.roles.registry import Registry
 from holo.store.store import Store
@@ -26,6 +27,7 @@ class Edge:
     metrics: Metrics = field(default_factory=Metrics)
     stopping: trio.Event = field(default_factory=trio.Event)
     event_streams: int = 0
+    plain: PlainAnswers = field(default_factory=PlainAnswers)
     name_counts: dict[Cid, int] = field(default_factory=dict)
     resolves: Allowance = field(init=False)
 

@@ -24,10 +24,10 @@ from holo.core.names import Name
 from holo.core.receipt import BINDING_RECEIPT, POLICY_RECEIPT
 from holo.http import types
 from holo.http.edge import Edge
-from holo.http.shapes import own_head, own_statement
+from holo.http.shapes import own_statement
 from holo.http.types import encode_json
 from holo.roles.registry import Mark
-from holo.store.view import View
+from holo.store.view import View, own_head
 
 TYPES: Final = ("binding", "policy", "head", "fork", "equivocation", "provide")
 COMMENT_S: Final = 15.0

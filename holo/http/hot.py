@@ -6,35 +6,29 @@ not plainly such a question, and whatever would be refused, is left to that: Non
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import trio
 
-from holo.core import limits
 from holo.core.decision import Query
 from holo.core.errors import HoloError
-from holo.core.names import DEFAULT_TAG, PATTERN, Name
+from holo.core.names import Name
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON, choose
 from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
-from holo.http.plain_answers import Found, PlainAnswers
+from holo.http.plain_answers import Found, decided, plain_name
 from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
-from holo.http.shapes import resolved
-from holo.http.types import encode_json
-from holo.store.view import View
 
 __all__ = ["PATH", "Found", "Hot", "Standing", "takes_json"]
 
 PATH: Final = b"/v1/resolve"
 _OFFERS: Final = (JSON, COSE)
 
-_DEFAULT_TAG: Final = DEFAULT_TAG.encode()
-_named_plainly: Final = re.compile(f"{NAME.name}={PATTERN}".encode()).fullmatch
-"""What :func:`decode_query` reads in more than one way is none of this: no escape, no second parameter, no pin."""
+_HANDLE: Final = f"{NAME.name}=".encode()
+_HANDLE_CHARS: Final = len(_HANDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +45,20 @@ class Hot:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._view = edge.store.view()
-        self._plain = PlainAnswers()
+        self._plain = edge.plain
         self._limited = edge.profile.limits.anonymous.resolve_per_second > 0
         self._heads = -1
         self._standing = Standing(b"", b"")
 
     def resolve(self, query: bytes, address: str) -> Found | None:
         """The decision that the raw ``query`` of a client at ``address`` asks for; None where it is not that plain."""
-        named = _named_plainly(query)
-        if named is None:
+        parts = plain_name(query[_HANDLE_CHARS:]) if query.startswith(_HANDLE) else None
+        if parts is None:
             return self._resolve_decoded(query, address)
-        ns, handle, tag = named.groups(_DEFAULT_TAG)
-        if len(handle) + len(tag) > limits.HANDLE_AND_TAG_BYTES or not self._may(address):
+        if not self._may(address):
             return None
         with self._view as view:
-            return self._plain.find(view, ns, handle, tag) or _decided(
-                view, Query(Name(ns.decode(), handle.decode(), tag.decode()))
-            )
+            return self._plain.find(view, *parts) or decided(view, _query(*parts))
 
     def _resolve_decoded(self, query: bytes, address: str) -> Found | None:
         """The same for a query that has to be decoded first."""
@@ -86,7 +77,7 @@ class Hot:
             if name.cid is None:
                 ns, handle, tag = name.namespace.encode(), name.handle.encode(), name.tag.encode()
                 found = self._plain.find(view, ns, handle, tag, question.policy_ref)
-            return found or _decided(view, question)
+            return found or decided(view, question)
 
     def _may(self, address: str) -> bool:
         """Use up one question of what ``address`` may ask, if there is one."""
@@ -110,6 +101,10 @@ class Hot:
         return self._standing
 
 
+def _query(ns: bytes, handle: bytes, tag: bytes) -> Query:
+    return Query(Name(ns.decode(), handle.decode(), tag.decode()))
+
+
 @lru_cache(maxsize=1024)
 def takes_json(accept: bytes | None) -> bool:
     """Whether a request with this Accept header gets a decision as JSON; False for every other or doubtful case."""
@@ -117,10 +112,3 @@ def takes_json(accept: bytes | None) -> bool:
         return choose(None if accept is None else accept.decode("ascii"), _OFFERS) == JSON
     except (HoloError, UnicodeDecodeError):
         return False
-
-
-def _decided(view: View, question: Query) -> Found:
-    decision = view.decide(question)
-    rev = None if decision.statement is None else view.binding(decision.statement).rev
-    found = resolved(decision, rev)
-    return Found(found.decision.encode(), encode_json(found))

@@ -10,6 +10,7 @@ effect changes the row, and with it all that is said from the next question on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -20,7 +21,12 @@ from blake3 import blake3
 from holo.core import codec, limits
 from holo.core.base32 import DIGEST_CHARS, encode_digests, encode_id
 from holo.core.cid import CBOR, DAG_CBOR, RAW, Cid
+from holo.core.consumer import ConsumerPolicy
+from holo.core.decision import Query
+from holo.core.names import DEFAULT_TAG, PATTERN
 from holo.http.forms import ABSENT, BY_GENESIS, BY_POLICY, PLAIN, Form
+from holo.http.shapes import resolved
+from holo.http.types import encode_json
 from holo.store.layout import NamespaceRow, deciding_bytes, decode_namespace, decode_one_standing
 from holo.store.view import View
 
@@ -30,6 +36,14 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
     decision: bytes
     body: bytes
+
+
+def decided(view: View, query: Query, consumer: ConsumerPolicy | None = None) -> Found:
+    """The decision about any question, plain or not, in the same form."""
+    decision = view.decide(query, consumer)
+    rev = None if decision.statement is None else view.binding(decision.statement).rev
+    found = resolved(decision, rev)
+    return Found(found.decision.encode(), encode_json(found))
 
 
 class _Filled(NamedTuple):
@@ -76,6 +90,19 @@ _unbound_body: Final = PLAIN.unbound.body.picker(("name", "decision"))
 _absent: Final = ABSENT.decision.picker(("ns", "handle", "tag"))
 _absent_body: Final = ABSENT.body.picker(("name", "decision"))
 _ABSENT: Final = _Filled(ABSENT.decision.form(), ABSENT.body.form(), False)
+
+
+_named = re.compile(PATTERN.encode()).fullmatch
+_DEFAULT_TAG: Final = DEFAULT_TAG.encode()
+
+
+def plain_name(text: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """(namespace, handle, tag) of a valid name without a pin, else None."""
+    named = _named(text)
+    if named is None:
+        return None
+    ns, handle, tag = named.groups(_DEFAULT_TAG)
+    return (ns, handle, tag) if len(handle) + len(tag) <= limits.HANDLE_AND_TAG_BYTES else None
 
 
 class PlainAnswers:

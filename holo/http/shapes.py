@@ -8,7 +8,7 @@ from holo.core import limits
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.decision import Decision
 from holo.core.envelope import Statement, decode_envelope, open_statement
-from holo.core.head import Head, parse_head
+from holo.core.head import Head
 from holo.core.keys import did_of
 from holo.core.names import Name
 from holo.http import types
@@ -92,12 +92,6 @@ def own_statement(envelope: bytes) -> Statement:
     """The statement in an envelope that this node made and stored itself."""
     kind, _, payload, _ = decode_envelope(envelope, limits.RECEIPT_BYTES)
     return open_statement(payload, kind, limits.RECEIPT_BYTES)
-
-
-def own_head(envelope: bytes) -> Head:
-    """The head in an envelope that this node made and stored itself."""
-    kind, kid, payload, _ = decode_envelope(envelope, limits.HEAD_BYTES)
-    return parse_head(open_statement(payload, kind, limits.HEAD_BYTES), kid)
 
 
 def name_of_key(ns: str, path: bytes | str) -> str:

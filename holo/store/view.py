@@ -16,9 +16,9 @@ from holo.core.binding import Binding, Standing, decode_binding, state_of
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.consumer import ConsumerPolicy
 from holo.core.decision import Decision, Query
-from holo.core.envelope import Record, Statement, encode_envelope, open_statement
+from holo.core.envelope import Record, Statement, decode_envelope, encode_envelope, open_statement
 from holo.core.errors import Missing, Rejected
-from holo.core.head import Head, open_head
+from holo.core.head import Head, parse_head
 from holo.core.keys import Kid
 from holo.core.names import Name
 from holo.core.policy import Policy
@@ -85,13 +85,16 @@ class View:
         return state
 
     def head(self) -> tuple[Head, bytes] | None:
-        """The newest head of the current log and its envelope; None until the first is signed."""
+        """The newest head of the current log and its envelope; None until the first is signed.
+
+        Its signature is this node's own and is not verified again.
+        """
         state = self.log
         if state.head_seq == 0:
             return None
         envelope = self.records.head(state.number, state.head_seq - 1)
         assert envelope is not None
-        return open_head(envelope), envelope
+        return own_head(envelope), envelope
 
     def receipt(self, receipt: Cid) -> tuple[int, int, bytes]:
         """(log number, seq, envelope) of a receipt. Raises ``not-found``."""
@@ -283,8 +286,6 @@ class View:
         if data is None:
             place = self.records.receipt_place(cid)
             if place is not None:
-                from holo.core.envelope import decode_envelope
-
                 envelope = self.records.receipt(*place)
                 assert envelope is not None
                 return decode_envelope(envelope, limits.RECEIPT_BYTES)[2]
@@ -319,6 +320,12 @@ class View:
 
     def _past(self, past: Past) -> Entry:
         return Entry(self.binding(past.id), "superseded", self.records.endorsements(past.id))
+
+
+def own_head(envelope: bytes) -> Head:
+    """The head in an envelope that this node made and stored itself."""
+    kind, kid, payload, _ = decode_envelope(envelope, limits.HEAD_BYTES)
+    return parse_head(open_statement(payload, kind, limits.HEAD_BYTES), kid)
 
 
 class _Policies:

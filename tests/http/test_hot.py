@@ -9,21 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holo.core.cid import CBOR, RAW, Cid
+from holo.core.consumer import make_consumer_policy
 from holo.core.errors import HoloError
+from holo.http import types
 from holo.http.authority import authorise
+from holo.http.base64url import encode_base64url
 from holo.http.edge import Edge
 from holo.http.hot import Found, Hot
 from holo.http.negotiation import JSON
-from holo.http.parameters import NAME, RECEIPT, TAG
+from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
 from holo.http.plain_answers import PlainAnswers
 from holo.http.query import decode_query, encode_query
-from holo.http.resources.resolve import POLICY_REF, get_resolve
+from holo.http.resources.resolve import POLICY_REF, get_resolve, post_resolve
 from holo.http.route import Call
 from holo.http.types import Resolved, encode_json
 from holo.profile import load_profile
@@ -49,23 +53,26 @@ def edge_of(store: Store, *more: str) -> Edge:
 async def resource(edge: Edge, raw: bytes) -> Found | None:
     """What the resource answers to a raw query, as the bytes that would be sent; None where it refuses."""
     try:
-        call = Call(
-            path={},
-            query=decode_query(raw, (NAME, TAG, POLICY_REF, RECEIPT)),
-            accepts=JSON,
-            content_type="",
-            body=b"",
-            wait_s=0,
-            last_event_id=None,
-            list_name="",
-            authority=authorise(edge.profile.http.require, ADDRESS, writes=False),
-        )
-        answer = await get_resolve(edge, call)
+        answer = await get_resolve(edge, _call(edge, raw))
     except HoloError:
         return None
     assert isinstance(answer.body, Resolved)
     assert answer.etag is not None
     return Found(answer.etag.encode(), encode_json(answer.body))
+
+
+def _call(edge: Edge, raw: bytes, body: bytes = b"") -> Call:
+    return Call(
+        path={},
+        query=decode_query(raw, () if body else (NAME, TAG, POLICY_REF, RECEIPT)),
+        accepts=JSON,
+        content_type=JSON if body else "",
+        body=body,
+        wait_s=0,
+        last_event_id=None,
+        list_name="",
+        authority=authorise(edge.profile.http.require, ADDRESS, writes=False),
+    )
 
 
 async def check(edge: Edge, hot: Hot, queries: list[bytes]) -> None:
@@ -115,6 +122,40 @@ async def test_every_question_after_every_change_is_answered_as_by_the_resource(
                 node.store.make_head()
             await check(edge, hot, queries[index % 3 :: 3])
         await check(edge, hot, queries)
+
+
+@settings(effort(1 / 12))
+@given(world=worlds())
+async def test_many_questions_at_once_are_answered_as_one_by_one(world: World) -> None:
+    """Plain ones and others in any order, a reader's pack among them, which nobody gets who asks by GET."""
+    pack = make_consumer_policy(min_signers=2)
+    asked = [(raw, decode_query(raw, (NAME, TAG, POLICY_REF, RECEIPT))) for raw in queries_about(world)]
+    queries = [
+        types.ResolveQuery(handle=str(selected_name(query)), policy_ref=_text(query.get(POLICY_REF)))
+        for _, query in asked
+    ]
+    queries.append(types.ResolveQuery(handle="acme/app:dev", policy_ref=str(pack.id)))
+    body = types.ResolvePost(queries=queries, packs=[encode_base64url(pack.bytes)])
+    with node_of(world) as node:
+        node.deliver(*world.items)
+        node.store.make_head()
+        edge = edge_of(node.store)
+        answer = await post_resolve(edge, _call(edge, b"", encode_json(body)))
+        with node.store.view() as view:
+            newest = view.head()
+        assert newest is not None
+        assert isinstance(answer.body, bytes)
+        items = [msgspec.Raw(found.body) for raw, _ in asked if (found := await resource(edge, raw))]
+        many = msgspec.json.decode(answer.body, type=types.ResolvedMany)
+        assert (many.catalog, many.head) == (str(newest[0].catalog), str(newest[0].id))
+        last = many.items.pop()
+        assert last.consumer_policy in (str(pack.id), None)
+        assert (last.consumer_policy is None) == (last.steps[0].ok is False)
+        assert encode_json(many.items) == encode_json(items)
+
+
+def _text(cid: Cid | None) -> str | None:
+    return None if cid is None else str(cid)
 
 
 LONGEST = f"{'a' * 62}.b", f"{'c' * 63}/{'d' * 64}/{'e' * 64}", "T" * 61

@@ -21,8 +21,8 @@ from holo.http.paging import start_number, start_of, take_page
 from holo.http.parameters import CURSOR, LIMIT, SINCE, text_schema
 from holo.http.query import Parameter
 from holo.http.route import Answer, Cache, Call, Route
-from holo.http.shapes import envelopes, head_item, own_head, own_statement, receipt_item
-from holo.store.view import View
+from holo.http.shapes import envelopes, head_item, own_statement, receipt_item
+from holo.store.view import View, own_head
 
 
 def _read_subject(text: str) -> bytes:
@@ -93,7 +93,11 @@ async def get_receipt_proof(edge: Edge, call: Call) -> Answer:
             asked = view.log.head_size
             if seq >= asked:
                 raise Rejected("request-invalid", "no head covers it yet; ask again, or name a size", at="query.size")
-        index, actual, hashes = view.inclusion(receipt, asked)
+        try:
+            index, actual, hashes = view.inclusion(receipt, asked)
+        except Rejected as error:
+            error.at = "query.size"
+            raise
         root = rfc9162.root(actual, lambda level, at: view.records.log_hash(number, level, at))
     body = types.ReceiptProof(
         receipt=str(receipt),
