@@ -6,8 +6,10 @@ receipts instead.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Final
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,7 +23,7 @@ class Metrics:
     def __init__(self) -> None:
         self._answers: Counter[tuple[str, str, int]] = Counter()
         self._problems: Counter[str] = Counter()
-        self._buckets: Counter[tuple[str, float]] = Counter()
+        self._buckets: dict[str, list[int]] = {}  # route → answers by the bucket they belong to, the last one endless
         self._seconds: Counter[str] = Counter()
         self._readers_cut = 0
 
@@ -29,9 +31,10 @@ class Metrics:
         """Count ``count`` answers of ``route`` and how long each took to begin."""
         self._answers[route, method, status] += count
         self._seconds[route] += seconds * count  # type: ignore[assignment]
-        for bucket in _BUCKETS_S:
-            if seconds <= bucket:
-                self._buckets[route, bucket] += count
+        buckets = self._buckets.get(route)
+        if buckets is None:
+            buckets = self._buckets[route] = [0] * (len(_BUCKETS_S) + 1)
+        buckets[bisect_left(_BUCKETS_S, seconds)] += count
 
     def refused(self, code: str) -> None:
         """Count an answer that was a problem, by its code."""
@@ -83,13 +86,11 @@ class Metrics:
     def _durations(self) -> list[str]:
         name = "holo_http_request_duration_seconds"
         lines = [f"# HELP {name} Time until an answer began.", f"# TYPE {name} histogram"]
-        totals: Counter[str] = Counter()
-        for (route, _, _), count in self._answers.items():
-            totals[route] += count
-        for route, total in sorted(totals.items()):
+        for route, buckets in sorted(self._buckets.items()):
+            *below, total = accumulate(buckets)
             lines += [
-                f'{name}_bucket{{route="{route}",le="{bucket}"}} {self._buckets[route, bucket]}'
-                for bucket in _BUCKETS_S
+                f'{name}_bucket{{route="{route}",le="{bucket}"}} {count}'
+                for bucket, count in zip(_BUCKETS_S, below, strict=True)
             ]
             lines.append(f'{name}_bucket{{route="{route}",le="+Inf"}} {total}')
             lines.append(f'{name}_sum{{route="{route}"}} {self._seconds[route]:.6f}')

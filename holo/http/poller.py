@@ -44,10 +44,11 @@ HandOver = Callable[[Stream, bytes, float], None]
 class _Client:
     """One connection between requests. ``data`` has come and is not answered, ``out`` is answered and not taken."""
 
-    __slots__ = ("data", "out", "place", "shaking", "since", "stream")
+    __slots__ = ("address", "data", "out", "place", "shaking", "since", "stream")
 
     def __init__(self, stream: Stream, place: dict[_Client, None]) -> None:
         self.stream = stream
+        self.address = stream.client[0] if stream.client else ""
         self.place = place
         self.data = b""
         self.out = b""
@@ -267,50 +268,50 @@ class Poller:
 
     def _answer(self, client: _Client, data: bytes) -> None:
         """Answer the hot reads at the beginning of ``data``, and see to the rest."""
+        answers = self._answers
+        if answers is None:
+            self._give(client, data)
+            return
         at = 0
-        answers: list[bytes] = []
-        address = client.stream.client[0] if client.stream.client else ""
+        said: list[bytes] = []
         hot = True
         while at < len(data):
             end = data.find(b"\r\n\r\n", at) + 4
             if end < 4:
-                hot = self._answers is not None and may_become_hot(data[at:])
+                hot = may_become_hot(data[at:])
                 break
-            if len(answers) == limits.PIPELINED_AT_ONCE:
+            if len(said) == limits.PIPELINED_AT_ONCE:
                 break
             head = None
-            if self._answers is not None and end - at <= limits.REQUEST_HEAD_BYTES and data.startswith(START, at):
+            if end - at <= limits.REQUEST_HEAD_BYTES and data.startswith(START, at):
                 head = self._heads.read(data, at, end)
-            answer = self._answers.answer(*head, address) if head is not None and self._answers is not None else None
+            answer = None if head is None else answers.answer(head[0], head[1], client.address)
             if answer is None:
                 hot = False
                 break
-            answers.append(answer)
+            said.append(answer)
             at = end
-        rest = data[at:] if at else data
-        if answers:
-            client.data = rest
-            client.out = b"".join(answers)
-            self._move(client, self._idle)
+        client.data = data[at:]
+        if said:
+            client.out = said[0] if len(said) == 1 else b"".join(said)
             if not self._send(client):
                 return
-        self._settle(client, rest, hot)
+        if hot:
+            self._keep(client, answered=bool(said))
+        else:
+            self._give(client, client.data)
 
-    def _settle(self, client: _Client, rest: bytes, hot: bool) -> None:
-        """Put a connection where it belongs, all answers taken. ``hot``: ``rest`` is, or may become, a hot read."""
-        if not hot:
-            self._give(client, rest)
-            return
-        client.data = rest
-        if not rest:
+    def _keep(self, client: _Client, *, answered: bool) -> None:
+        """Put a connection where it belongs: what it has sent beyond its answers is, or may become, a hot read."""
+        if not client.data:
             self._move(client, self._idle)
-        elif b"\r\n\r\n" in rest:
+        elif b"\r\n\r\n" in client.data:
             self._move(client, self._idle)
             self._more.append(client)
             return
-        elif client.place is not self._begun:
+        elif answered or client.place is not self._begun:
             self._move(client, self._begun)
-        if _undecoded(client.stream.socket):
+        if client.stream.tls and _undecoded(client.stream.socket):
             self._more.append(client)
 
     def _send(self, client: _Client) -> bool:
