@@ -7,7 +7,7 @@ arrives, and made anew from history where the chain in effect changed in a way t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,11 +31,14 @@ NotCounting = Literal["sealed-out", "waiting"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What admitting a complete statement did. ``counts``: None, "sealed-out" or "waiting" where it does not count."""
+    """What admitting a complete statement did.
+
+    ``counts``: None, "sealed-out" or "waiting" where it does not count. ``endorsers`` are all that are held of it.
+    """
 
     new: bool
     counts: NotCounting | None
-    before: tuple[Standing, ...]
+    endorsers: Collection[Kid]
     after: tuple[Standing, ...]
 
 
@@ -46,27 +49,34 @@ def admit_complete(
     binding: Binding,
     positions: tuple[int, ...],
     record: Record,
+    had: Mapping[Kid, bytes] | None,
+    before: tuple[Standing, ...],
 ) -> Change:
-    """Store a complete statement or its further endorsements, and settle its name again."""
+    """Store a complete statement or its further endorsements, and settle its name again.
+
+    ``had`` are the endorsements that are held of it, None where it is not; ``before`` is what is current.
+    """
     ns, path = row.ns, binding.name.path
     policy = cache.get(records, binding.policy)
-    had = records.endorsements(binding.id) if records.past(ns, path, binding.rev, binding.id) else None
     kids = [policy.signers[at].key for at in positions]
-    new = [kid for kid in kids if had is None or kid not in had]
-    before = records.current(ns, path)
+    new = [kid for kid in kids if kid not in had] if had else kids
+    past = Past(binding.rev, binding.id, binding.cid, binding.policy)
     if had is None:
         records.put_payload(binding.id, binding.statement.bytes)
-        records.put_past(ns, path, Past(binding.rev, binding.id, binding.cid, binding.policy))
+        records.put_past(ns, path, past)
     for kid in new:
         records.put_endorsement(binding.id, kid, record.endorsements[kid])
-    found = _standing_of(records, cache, row, path, Past(binding.rev, binding.id, binding.cid, binding.policy))
+    endorsers = [*had, *new] if had else new
+    if had:
+        positions = policy.positions(endorsers, binding.name.handle, binding.name.tag)
+    found = _standing_of(records, cache, row, path, past, positions)
     if isinstance(found, str):
-        return Change(bool(new), found, before, before)
+        return Change(bool(new), found, endorsers, before)
     after = settle([found, *(item for item in before if item.id != binding.id)])
     if after != before:
         records.put_current(ns, path, after)
         records.mark_dirty(ns, path)
-    return Change(bool(new), None, before, after)
+    return Change(bool(new), None, endorsers, after)
 
 
 def admit_partial(
@@ -176,9 +186,17 @@ def standings_that_count(
 
 
 def _standing_of(
-    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str, past: Past
+    records: RecordsReader,
+    cache: PolicyCache,
+    row: NamespaceRow,
+    path: str,
+    past: Past,
+    positions: tuple[int, ...] | None = None,
 ) -> Standing | NotCounting:
-    """The standing of a stored complete statement, or why it does not count: "waiting" or "sealed-out"."""
+    """The standing of a stored complete statement, or why it does not count: "waiting" or "sealed-out".
+
+    ``positions`` are those of all endorsers that are held of it, where the caller knows them.
+    """
     policy_row = records.policy_row(row.ns, past.policy)
     assert policy_row is not None
     if not policy_row.in_effect:
@@ -189,7 +207,7 @@ def _standing_of(
         if past.id not in sealed:
             return "sealed-out"
         positions = sealed[past.id]
-    else:
+    elif positions is None:
         handle, _, tag = path.rpartition("/")
         positions = policy.positions(records.endorsements(past.id), handle, tag)
     return Standing(past.id, past.rev, past.cid, past.policy, positions, policy.signers[positions[0]].key)

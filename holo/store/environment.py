@@ -37,6 +37,8 @@ from holo.store.turn import Turn
 KEY_BYTES_MAX: Final = 511  # fixed when LMDB is compiled
 
 _FORMAT: Final = 0  # LMDB 0.9, data format 1: what every other tool reads
+_GATHERED_MAX: Final = 8192  # puts of one database that a transaction holds back
+_ROWS_AT_ONCE: Final = 64  # between them, whoever answers may go first
 _NEVER_WRITTEN_PAGES: Final = 256
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -256,15 +258,20 @@ class Reader:
 
 
 class Writer(Reader):
-    """The write transaction. It reads what it has written. Bound to the thread that opened it."""
+    """The write transaction. It reads what it has written. Bound to the thread that opened it.
 
-    __slots__ = ("_environment", "_failed", "_thread", "_turn")
+    What is put is gathered and goes to LMDB when it has to, a database at a time and in order of key, which costs a
+    fraction of what the same puts cost as they come.
+    """
+
+    __slots__ = ("_environment", "_failed", "_gathered", "_thread", "_turn")
 
     def __init__(self, environment: Environment, env: lmdb.Environment, databases: dict[str, Any]) -> None:
         super().__init__(env, databases)
         self._environment = environment
         self._turn = environment.turn
         self._failed: HoloError | None = None
+        self._gathered: dict[str, dict[bytes, bytes]] = {name: {} for name in databases}
         self._thread = 0
 
     def __enter__(self) -> Self:
@@ -281,40 +288,83 @@ class Writer(Reader):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._thread == threading.get_ident(), "a write transaction left by another thread"
+        try:
+            if kind is None:
+                self._finish()
+        except BaseException:
+            self._end().abort()
+            raise
         txn = self._end()
-        if kind is not None or self._failed is not None:
+        if kind is None:
+            self._environment.commit(txn)
+        else:
             txn.abort()
-            if kind is None and self._failed is not None:  # the caller swallowed the refusal of a put
-                raise self._failed
-            return
-        self._environment.commit(txn)
+
+    def _finish(self) -> None:
+        """Write what is still gathered. Raises the refusal of an earlier write that the caller swallowed."""
+        if self._failed is not None:
+            raise self._failed
+        for db in self._gathered:
+            self._write_gathered(db)
 
     def get(self, db: str, key: bytes) -> bytes | None:
         """The value of ``key``, which is not empty."""
         if self._turn.taken:
             self._turn.give_way()
-        return super().get(db, key)
+        found = self._gathered[db].get(key)
+        return super().get(db, key) if found is None else found
 
-    def put(self, db: str, key: bytes, value: bytes, *, overwrite: bool = True) -> bool:
-        """Set ``key`` to ``value``; False, and nothing changed, if it is there and ``overwrite`` is off."""
+    def contains(self, db: str, key: bytes) -> bool:
+        """Whether ``key`` is there."""
+        return key in self._gathered[db] or super().contains(db, key)
+
+    def range(
+        self, db: str, start: bytes, stop: bytes | None = None, *, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As :meth:`Reader.range`, what was put included."""
+        self._write_gathered(db)
+        return super().range(db, start, stop, reverse=reverse, limit=limit)
+
+    def count(self, db: str) -> int:
+        """How many keys ``db`` holds."""
+        self._write_gathered(db)
+        return super().count(db)
+
+    def put(self, db: str, key: bytes, value: bytes) -> None:
+        """Set ``key`` to ``value``. That there is no room may only show later in the transaction, or at its end."""
         if self._turn.taken:
             self._turn.give_way()
         assert 0 < len(key) <= KEY_BYTES_MAX, f"key of {len(key)} bytes"
         assert self._thread == threading.get_ident(), "a write transaction used by another thread"
-        try:
-            return self._txn.put(key, value, overwrite=overwrite, db=self._databases[db])
-        except lmdb.Error as error:
-            self._failed = _failure(error)
-            raise self._failed from error
+        gathered = self._gathered[db]
+        gathered[key] = value
+        if len(gathered) >= _GATHERED_MAX:
+            self._write_gathered(db)
 
     def delete(self, db: str, key: bytes) -> bool:
         """Remove ``key``; False if it was not there."""
         assert self._thread == threading.get_ident(), "a write transaction used by another thread"
+        was_gathered = self._gathered[db].pop(key, None) is not None
         try:
-            return self._txn.delete(key, db=self._databases[db])
+            return self._txn.delete(key, db=self._databases[db]) or was_gathered
         except lmdb.Error as error:
             self._failed = _failure(error)
             raise self._failed from error
+
+    def _write_gathered(self, db: str) -> None:
+        gathered = self._gathered[db]
+        if not gathered:
+            return
+        rows = sorted(gathered.items())
+        try:
+            for at in range(0, len(rows), _ROWS_AT_ONCE):
+                if self._turn.taken:
+                    self._turn.give_way()
+                self._txn.cursor(self._databases[db]).putmulti(rows[at : at + _ROWS_AT_ONCE])
+        except lmdb.Error as error:
+            self._failed = _failure(error)
+            raise self._failed from error
+        gathered.clear()
 
 
 def after_prefix(prefix: bytes) -> bytes | None:

@@ -100,12 +100,20 @@ class Journal:
         self._key = key
         self._at_ms = at_ms
         self._state = state
-        self._fresh: dict[tuple[int, int], bytes] = {}
+        self._size = state.size
+        self._fresh: dict[int, tuple[int, bytes]] = {}  # level → (index, hash) of the last subtree completed here
 
     @property
     def state(self) -> LogState:
         """Where the log stands now, appended receipts included."""
+        if self._size != self._state.size:
+            self._state = replace(self._state, size=self._size)
         return self._state
+
+    @property
+    def number(self) -> int:
+        """Which of the store's logs this is."""
+        return self._state.number
 
     @property
     def at_ms(self) -> int:
@@ -114,20 +122,19 @@ class Journal:
 
     def append(self, make: Payload, subjects: list[bytes]) -> Receipt:
         """Sign and log the receipt that ``make`` gives for a place in the log; ``subjects`` are what it is found by."""
-        state = self._state
-        seq = state.size
-        statement = make(log=state.id, seq=seq, at_ms=self._at_ms)
+        number, seq = self._state.number, self._size
+        statement = make(log=self._state.id, seq=seq, at_ms=self._at_ms)
         envelope = sign(statement, self._key)
-        self._records.put_receipt(state.number, seq, statement.id, statement.type, subjects, envelope)
+        self._records.put_receipt(number, seq, statement.id, statement.type, subjects, envelope)
         for level, index, value in rfc9162.append(seq, rfc9162.leaf_hash(statement.id), self._hash):
-            self._fresh[level, index] = value
-            self._records.put_log_hash(state.number, level, index, value)
-        self._state = replace(state, size=seq + 1)
+            self._fresh[level] = index, value
+            self._records.put_log_hash(number, level, index, value)
+        self._size = seq + 1
         return Receipt(seq, statement.id, envelope)
 
     def sign_head(self, catalog: Cid) -> tuple[Statement, bytes]:
         """Sign the next head over ``catalog`` and the log as it stands; real once the transaction commits."""
-        state = self._state
+        state = self.state
         statement = make_head(
             log=state.id,
             seq=state.head_seq,
@@ -152,11 +159,11 @@ class Journal:
 
     def close(self) -> None:
         """Write where the log stands."""
-        self._records.put_meta(_META, self._state.encode())
+        self._records.put_meta(_META, self.state.encode())
 
     def _hash(self, level: int, index: int) -> bytes:
-        found = self._fresh.get((level, index))
-        return found if found is not None else self._records.log_hash(self._state.number, level, index)
+        fresh_index, value = self._fresh.get(level, (-1, b""))
+        return value if fresh_index == index else self._records.log_hash(self._state.number, level, index)
 
 
 def _bytes(cid: Cid | None) -> bytes | None:

@@ -130,29 +130,48 @@ class Ledger:
         row = self._hosted(records, binding)
         policy = self._cited(records, binding)
         positions, need = judge(binding, policy, record.endorsements)
-        complete = len(positions) >= need
-        known = records.past(row.ns, binding.name.path, binding.rev, binding.id)
+        path = binding.name.path
+        before = records.current(row.ns, path)
+        known = records.past(row.ns, path, binding.rev, binding.id)
         if not known and submission.compare_and_swap:
-            self._compare(records, row, binding)
-        if not complete and not known:
-            new = bindings.admit_partial(records, self.cache, row, binding, positions, record)
-            self._note_waiting(records, row, binding)
-            have = len(self._boxed(records, binding))
-            return self._binding_outcome(records, journal, row, binding, new, "pending", have, need, ())
+            self._compare(records, row, binding, before)
+        if len(positions) < need and not known:
+            return self._admit_partial(records, journal, row, submission, positions, need)
         # A partial record of what is complete already adds nothing, and is told how the statement stands.
+        complete = len(positions) >= need
         added = positions if complete else ()
-        change = bindings.admit_complete(records, self.cache, row, binding, added, record)
-        counts = change.counts
+        had = records.endorsements(binding.id) if known else None
+        change = bindings.admit_complete(records, self.cache, row, binding, added, record, had, before)
+        counts, after = change.counts, change.after
         if counts == "waiting":
             self._note_waiting(records, row, binding)
         if change.new and row.held is not None and self._seal_may_be_whole(records, row.ns, binding.id):
             row = self._rechain(records, row)
             counts = bindings.not_counting(records, self.cache, row, binding)
-        after = records.current(row.ns, binding.name.path)
+            after = records.current(row.ns, path)
         state: BindingState = counts or _state_in(after, binding.id)
-        displaced = tuple(item.id for item in change.before if item.id not in {now.id for now in after})
-        have = len(positions) if complete else len(records.endorsements(binding.id))
-        return self._binding_outcome(records, journal, row, binding, change.new, state, have, need, displaced)
+        current = {item.id for item in after}
+        displaced = tuple(item.id for item in before if item.id not in current)
+        have = len(positions) if complete else len(change.endorsers)
+        endorsers = change.endorsers
+        return self._binding_outcome(
+            records, journal, row, binding, change.new, state, endorsers, have, need, displaced
+        )
+
+    def _admit_partial(
+        self,
+        records: RecordsWriter,
+        journal: Journal,
+        row: NamespaceRow,
+        submission: BindingSubmission,
+        positions: tuple[int, ...],
+        need: int,
+    ) -> Outcome:
+        binding = submission.binding
+        new = bindings.admit_partial(records, self.cache, row, binding, positions, submission.record)
+        self._note_waiting(records, row, binding)
+        boxed = self._boxed(records, binding)
+        return self._binding_outcome(records, journal, row, binding, new, "pending", boxed, len(boxed), need, ())
 
     def _hosted(self, records: RecordsWriter, binding: Binding) -> NamespaceRow:
         row = records.namespace(binding.name.namespace)
@@ -169,13 +188,15 @@ class Ledger:
             raise Rejected(code, str(binding.policy), subject=str(binding.policy), at="payload.policy")
         return self.cache.get(records, binding.policy)
 
-    def _compare(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> None:
+    def _compare(
+        self, records: RecordsWriter, row: NamespaceRow, binding: Binding, current: tuple[Standing, ...]
+    ) -> None:
         """Compare-and-swap, the API's own rule: prev names what is current, and rev is above it."""
-        current = records.current(row.ns, binding.name.path)
-        ids = tuple(str(item.id) for item in current)
         if set(binding.prev) != {item.id for item in current}:
+            ids = tuple(str(item.id) for item in current)
             raise Conflict("binding-conflict", "prev does not name it", current=ids, subject=str(binding.name))
         if current and binding.rev <= current[0].rev:
+            ids = tuple(str(item.id) for item in current)
             detail = f"rev {binding.rev} where {current[0].rev} is current"
             raise Conflict("binding-stale", detail, current=ids, subject=str(binding.name))
         policy_row = records.policy_row(row.ns, binding.policy)
@@ -195,6 +216,7 @@ class Ledger:
         binding: Binding,
         new: bool,
         state: BindingState,
+        endorsers: Collection[Kid],
         have: int,
         need: int,
         displaced: tuple[Cid, ...],
@@ -203,18 +225,9 @@ class Ledger:
         if first is not None:
             log, receipt = first
         else:
-            make = partial(
-                make_binding_receipt,
-                binding,
-                state=state,
-                endorsers=self._endorsers(records, binding),
-                displaced=displaced,
-            )
-            log, receipt = journal.state.number, journal.append(make, [bytes(binding.id), _subject(binding)])
+            make = partial(make_binding_receipt, binding, state=state, endorsers=endorsers, displaced=displaced)
+            log, receipt = journal.number, journal.append(make, [bytes(binding.id), _subject(binding)])
         return Outcome(binding.id, row.ns, binding.name.path, new, state, have, need, log, receipt, displaced)
-
-    def _endorsers(self, records: RecordsWriter, binding: Binding) -> list[Kid]:
-        return list(records.endorsements(binding.id)) or sorted(self._boxed(records, binding))
 
     def _boxed(self, records: RecordsWriter, binding: Binding) -> Collection[Kid]:
         """The kids in whose mailboxes a partial statement is."""
@@ -252,7 +265,7 @@ class Ledger:
         else:
             endorsers = list(records.endorsements(policy.id))
             make = partial(make_policy_receipt, policy, genesis=fresh.genesis, state=state, endorsers=endorsers)
-            log, receipt = journal.state.number, journal.append(make, [bytes(policy.id), policy.ns.encode()])
+            log, receipt = journal.number, journal.append(make, [bytes(policy.id), policy.ns.encode()])
         have = len(records.endorsements(policy.id))
         return Outcome(policy.id, policy.ns, None, new, state, have, have, log, receipt)
 

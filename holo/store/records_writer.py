@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import cbor2
 
@@ -25,6 +25,11 @@ from holo.store.layout import (
 )
 from holo.store.records import RecordsReader
 
+_ROWS_KEPT: Final = 1024
+
+_Key = TypeVar("_Key")
+_Row = TypeVar("_Row")
+
 
 class RecordsWriter(RecordsReader):
     """Typed writes inside one transaction. Reads see what was written before."""
@@ -32,6 +37,20 @@ class RecordsWriter(RecordsReader):
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer)
         self._w = writer
+        self._namespaces: dict[str, NamespaceRow | None] = {}
+        self._policy_rows: dict[tuple[str, Cid], PolicyRow | None] = {}
+
+    def namespace(self, ns: str) -> NamespaceRow | None:
+        """As it stands in this transaction; the records of a batch are mostly of few namespaces."""
+        if ns not in self._namespaces:
+            _remember(self._namespaces, ns, super().namespace(ns))
+        return self._namespaces[ns]
+
+    def policy_row(self, ns: str, policy: Cid) -> PolicyRow | None:
+        """As it stands in this transaction."""
+        if (ns, policy) not in self._policy_rows:
+            _remember(self._policy_rows, (ns, policy), super().policy_row(ns, policy))
+        return self._policy_rows[ns, policy]
 
     def put_payload(self, statement: Cid, payload: bytes) -> None:
         self._w.put("statements", statement, payload)
@@ -44,12 +63,14 @@ class RecordsWriter(RecordsReader):
 
     def put_namespace(self, row: NamespaceRow) -> None:
         self._w.put("namespaces", row.ns.encode(), encode_namespace(row))
+        _remember(self._namespaces, row.ns, row)
 
     def put_conflict(self, ns: str, genesis: Cid) -> None:
         self._w.put("conflicts", ns.encode() + b"\0" + genesis, b"")
 
     def put_policy_row(self, ns: str, policy: Cid, row: PolicyRow) -> None:
         self._w.put("policies", ns.encode() + b"\0" + policy, cbor2.dumps([row.seq, row.in_effect, row.sealed]))
+        _remember(self._policy_rows, (ns, policy), row)
 
     def put_current(self, ns: str, path: str, standings: tuple[Standing, ...]) -> None:
         if not standings:
@@ -117,3 +138,10 @@ class RecordsWriter(RecordsReader):
 
     def put_meta(self, key: str, value: Any) -> None:
         self._w.put("meta", key.encode(), cbor2.dumps(value))
+
+
+def _remember(cache: dict[_Key, _Row], key: _Key, row: _Row) -> None:
+    """Keep what a key leads to, for a bounded number of keys."""
+    if len(cache) >= _ROWS_KEPT:
+        cache.clear()
+    cache[key] = row

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -38,7 +39,7 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
 def test_a_commit_is_read_back_after_reopening(tmp_path: Path) -> None:
     environment = open_environment(tmp_path / "deep" / "env")
     with environment.write() as writer:
-        assert writer.put("one", b"k", b"v")
+        writer.put("one", b"k", b"v")
         assert writer.get("one", b"k") == b"v"
         assert writer.get("two", b"k") is None
     environment.close()
@@ -84,15 +85,52 @@ def test_a_snapshot_does_not_move(environment: Environment) -> None:
         assert reader.get("one", b"k") == b"new"
 
 
-def test_put_without_overwrite_and_delete_say_what_they_did(environment: Environment) -> None:
-    with environment.write() as writer:
-        assert writer.put("one", b"k", b"first", overwrite=False)
-        assert not writer.put("one", b"k", b"second", overwrite=False)
-        assert writer.get("one", b"k") == b"first"
-        assert writer.put("one", b"k", b"third")
-        assert writer.get("one", b"k") == b"third"
-        assert writer.delete("one", b"k")
-        assert not writer.delete("one", b"k")
+KEYS = st.binary(min_size=1, max_size=2)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), KEYS, st.binary(max_size=3)),
+        st.tuples(st.sampled_from(["delete", "get", "contains", "range", "count"]), KEYS, st.just(b"")),
+    ),
+    max_size=30,
+)
+
+
+@given(committed=st.dictionaries(KEYS, st.binary(max_size=3), max_size=6), steps=STEPS, gathered=st.integers(1, 5))
+def test_a_transaction_reads_what_it_has_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    committed: dict[bytes, bytes],
+    steps: list[tuple[str, bytes, bytes]],
+    gathered: int,
+) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp()) as folder, pytest.MonkeyPatch.context() as few:
+        few.setattr("holo.store.environment._GATHERED_MAX", gathered)
+        environment = open_environment(Path(folder) / "env")
+        with environment.write() as writer:
+            for key, value in committed.items():
+                writer.put("one", key, value)
+        model = dict(committed)
+        with environment.write() as writer:
+            for step, key, value in steps:
+                match step:
+                    case "put":
+                        writer.put("one", key, value)
+                        model[key] = value
+                    case "delete":
+                        assert writer.delete("one", key) == (model.pop(key, None) is not None)
+                    case "get":
+                        assert writer.get("one", key) == model.get(key)
+                    case "contains":
+                        assert writer.contains("one", key) == (key in model)
+                    case "range":
+                        assert list(writer.range("one", key)) == sorted(
+                            item for item in model.items() if item[0] >= key
+                        )
+                    case _:
+                        assert writer.count("one") == len(model)
+            assert writer.count("two") == 0
+        with environment.read() as reader:
+            assert dict(reader.range("one", b"")) == model
+        environment.close()
 
 
 def test_writers_in_other_threads_wait(environment: Environment) -> None:
@@ -213,14 +251,15 @@ def test_a_transaction_larger_than_the_map_is_refused_and_leaves_the_store_usabl
     environment.close()
 
 
-def test_a_refused_put_that_is_swallowed_still_refuses_the_commit(tmp_path: Path) -> None:
+def test_a_refused_write_that_is_swallowed_still_refuses_the_commit(tmp_path: Path) -> None:
     environment = open_environment(tmp_path / "env", map_bytes=1 * MIB)
 
     def swallow() -> None:
         with environment.write() as writer:
             writer.put("one", b"small", b"1")
+            writer.put("one", b"large", bytes(2 * MIB))
             with pytest.raises(Overloaded):
-                writer.put("one", b"large", bytes(2 * MIB))
+                writer.count("one")
 
     with pytest.raises(Overloaded) as refusal:
         swallow()
@@ -339,13 +378,10 @@ def test_readers_that_died_are_cleared_at_open(tmp_path: Path) -> None:
     watcher.close()
 
 
-KEYS = st.binary(min_size=1, max_size=8)
-
-
 @given(
-    pairs=st.dictionaries(KEYS, st.binary(max_size=8), max_size=20),
+    pairs=st.dictionaries(st.binary(min_size=1, max_size=8), st.binary(max_size=8), max_size=20),
     start=st.binary(max_size=8),
-    stop=st.none() | KEYS,
+    stop=st.none() | st.binary(min_size=1, max_size=8),
     reverse=st.booleans(),
     limit=st.none() | st.integers(0, 5),
 )
