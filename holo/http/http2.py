@@ -16,7 +16,8 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import ngh2
 import trio
@@ -65,15 +66,18 @@ _OF_CONNECTIONS: Final = frozenset(
 
 
 class _Exchange:
-    """One request and its answer. ``arrived`` is what the application has not been told; ``room`` is set once what is
-    unsent is at most ``unsent_bytes``, or the stream is gone."""
+    """One request and its answer. ``arrived`` is what has yet to be handed to the application, ``untaken_bytes`` were
+    handed to it; ``room`` is set once what is unsent is at most ``unsent_bytes``, or the stream is gone."""
 
-    __slots__ = ("answered", "arrived", "ended", "feeding", "gone", "http", "room", "unsent_bytes")
+    __slots__ = ("answered", "arrived", "deaf", "ended", "feeding", "gone", "http", "room", "unsent_bytes",
+                 "untaken_bytes")  # fmt: skip
 
-    def __init__(self, http: HTTPStream) -> None:
-        self.http = http
+    def __init__(self) -> None:
+        self.http: HTTPStream
         self.arrived = bytearray()
+        self.untaken_bytes = 0
         self.ended = False
+        self.deaf = False
         self.feeding = False
         self.answered = False
         self.gone = False
@@ -98,9 +102,10 @@ class Http2:
         send: Send,
         hot: HotStreams | None,
     ) -> None:
-        self._stream: Callable[[int], HTTPStream] = lambda stream_id: HTTPStream(
-            app, config, context, tasks, tls, client, server, self.stream_send, stream_id
+        self._stream: Callable[[AppWrapper, int], HTTPStream] = lambda taker, stream_id: HTTPStream(
+            taker, config, context, tasks, tls, client, server, self.stream_send, stream_id
         )
+        self._app = app
         self._config = config
         self._context = context
         self._tasks = tasks
@@ -174,27 +179,29 @@ class Http2:
         """(the events that are not hot reads, whether any were): those are answered."""
         rest: list[ngh2.Event] = []
         hot.answers.begin()
-        for event in events:
-            if type(event) is not ngh2.RequestReceived or not event.end_stream:
-                rest.append(event)
-                continue
-            stream_id = event.stream_id
-            try:
-                # An answer that does not fit would have to be waited for, and cut in the end.
-                room_bytes = self._http.remote_window_size - self._http.queued_body_size()
-                room_bytes = min(room_bytes, self._http.stream_remote_window_size(stream_id))
-                answer = hot.answer(event.headers, self._address, room_bytes)
-                if answer is None:
+        try:
+            for event in events:
+                if type(event) is not ngh2.RequestReceived or not event.end_stream:
                     rest.append(event)
                     continue
-                headers, body = answer
-                self._http.send_response(stream_id, headers, end_stream=not body)
-                if body:
-                    self._http.send_data(stream_id, body, end_stream=True)
-            except ngh2.NGH2Error:  # reset by its client in the same breath
-                continue
-            self._count_request(_CREDIT_BYTES_PER_REQUEST)
-        hot.answers.end()
+                stream_id = event.stream_id
+                try:
+                    # An answer that does not fit would have to be waited for, and cut in the end.
+                    room_bytes = self._http.remote_window_size - self._http.queued_body_size()
+                    room_bytes = min(room_bytes, self._http.stream_remote_window_size(stream_id))
+                    answer = hot.answer(event.headers, self._address, room_bytes)
+                    if answer is None:
+                        rest.append(event)
+                        continue
+                    headers, body = answer
+                    self._http.send_response(stream_id, headers, end_stream=not body)
+                    if body:
+                        self._http.send_data(stream_id, body, end_stream=True)
+                except ngh2.NGH2Error:  # reset by its client in the same breath
+                    continue
+                self._count_request(_CREDIT_BYTES_PER_REQUEST)
+        finally:
+            hot.answers.end()
         return rest, len(rest) < len(events)
 
     async def _take(self, event: ngh2.Event) -> None:
@@ -231,7 +238,8 @@ class Http2:
             self._reset(stream_id, ngh2.ErrorCode.PROTOCOL_ERROR)
             return
         await self._send(Updated(idle=False))
-        exchange = self._exchanges[stream_id] = _Exchange(self._stream(stream_id))
+        exchange = self._exchanges[stream_id] = _Exchange()
+        exchange.http = self._stream(partial(self._run, stream_id, exchange), stream_id)
         await exchange.http.handle(
             Request(
                 stream_id=stream_id,
@@ -252,7 +260,7 @@ class Http2:
         exchange = self._exchanges.get(stream_id)
         if exchange is None:
             # A body that goes on after its answer (RFC 9113 section 8.1).
-            self._acknowledge(stream_id, len(data))
+            self._give_back(stream_id, len(data))
             if not event.end_stream and stream_id not in self._ending:
                 self._cut_upload(stream_id, ngh2.ErrorCode.NO_ERROR)
             return
@@ -272,19 +280,40 @@ class Http2:
             self._tasks.spawn(self._feed, stream_id, exchange)
 
     async def _feed(self, stream_id: int, exchange: _Exchange) -> None:
-        """Tell the application what has arrived, at its pace, and the client that it was taken."""
+        """Hand what has arrived to the application, as far as it takes it."""
         while exchange.arrived:
             data = bytes(exchange.arrived)
             exchange.arrived.clear()
+            exchange.untaken_bytes += len(data)
+            if exchange.deaf:
+                self._acknowledge(stream_id, exchange, len(data))
             await exchange.http.handle(Body(stream_id=stream_id, data=data))
-            self._acknowledge(stream_id, len(data))
-            await self._flush()
         if exchange.ended:
             await exchange.http.handle(EndBody(stream_id=stream_id))
         else:
             exchange.feeding = False
 
-    def _acknowledge(self, stream_id: int, count_bytes: int) -> None:
+    async def _run(self, stream_id: int, exchange: _Exchange, scope: Any, receive: Any, *rest: Any) -> None:
+        """The application, for one request: what it takes of the body is acknowledged, and in the end all of it."""
+
+        async def take() -> Any:
+            message = await receive()
+            self._acknowledge(stream_id, exchange, len(message.get("body", b"")))
+            return message
+
+        try:
+            await self._app(scope, take, *rest)
+        finally:
+            exchange.deaf = True
+            self._acknowledge(stream_id, exchange, exchange.untaken_bytes)
+
+    def _acknowledge(self, stream_id: int, exchange: _Exchange, count_bytes: int) -> None:
+        if count_bytes:
+            exchange.untaken_bytes -= count_bytes
+            self._give_back(stream_id, count_bytes)
+            self._flush_soon()
+
+    def _give_back(self, stream_id: int, count_bytes: int) -> None:
         with contextlib.suppress(ngh2.NGH2Error):  # the connection has ended
             self._http.acknowledge_received_data(count_bytes, stream_id)
 

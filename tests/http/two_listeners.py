@@ -126,13 +126,14 @@ async def _listening(home: Path, settings: Sequence[Http]) -> AsyncIterator[list
             server = await open_server(node.app, http, grace_s=1, answers=answers)
             url = await nursery.start(server.run)
             ports.append(int(url.rpartition(":")[2]))
-        await _settle(f"http://127.0.0.1:{ports[0]}")
+        await settle(f"http://127.0.0.1:{ports[0]}")
         await node.registry.sign_head()
         yield ports
         nursery.cancel_scope.cancel()
 
 
-async def _settle(url: str) -> None:
+async def settle(url: str) -> None:
+    """Have the node at ``url`` host acme, and bind acme/holo:beta."""
     genesis = acme()
     id = genesis.statement.id
     binding = binding_record(id, id, "acme/holo:beta", content("one"))
