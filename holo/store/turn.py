@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Final
 
-PATIENCE_S: Final = 0.004
+PATIENCE_S: Final = 0.001
 SLICE_S: Final = 0.001
 _LONGEST_WAIT_S: Final = 0.02  # a turn that lasts longer is not one anybody should wait for
 
