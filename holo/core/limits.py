@@ -56,7 +56,6 @@ POLICIES_PER_NAMESPACE_BYTES: Final = 16 * 1024 * 1024  # of each class: with si
 PENDING_PER_SIGNER: Final = 8  # and per name and cited policy; of a name's, as many are shown as a tree value holds
 POLICIES_PARSED: Final = 4096
 POLICIES_PARSED_BYTES: Final = 32 * 1024 * 1024  # of payloads; parsed they take ten times that
-ANSWER_FORMS_BYTES: Final = 32 * 1024 * 1024  # of answers half put together, about 3 KiB for an ordinary namespace
 OIDC_CLAIMS: Final = 32
 OIDC_CLAIM_BYTES: Final = 2048  # of a claim's name and value together
 OIDC_TEXT_BYTES: Final = 1024
@@ -112,6 +111,7 @@ OPENED_AT_ONCE: Final = 64  # envelopes of records that a thread verifies before
 EVENT_QUEUE: Final = 1024
 EVENT_STREAMS: Final = 256
 WAIT_S_MAX: Final = 30
+ANSWER_FORMS_BYTES: Final = 32 * 1024 * 1024  # of answers half put together, about 3 KiB for an ordinary namespace
 REPLY_BYTES: Final = 128 * 1024 * 1024
 
 # store
