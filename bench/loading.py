@@ -36,6 +36,7 @@ BUILD: Final = Path(__file__).parents[1] / "build" / "bench"
 
 _NAMESPACES_PER_COMMIT: Final = 64
 _FREE_RESERVE_BYTES: Final = 1 << 30
+_LINE_EVERY_S: Final = 10.0
 
 
 def home_of(corpus: Corpus, build: Path = BUILD) -> Home:
@@ -66,23 +67,15 @@ def load(corpus: Corpus, build: Path = BUILD, *, signing_processes: int = 1) -> 
 
 
 def _load(store: Store, corpus: Corpus, signing_processes: int) -> None:
-    started = time.monotonic()
     missing = [batch for batch in _batches(corpus) if not _holds(store, batch)]
-    done = loaded = corpus.namespaces - sum(map(len, missing))
+    progress = _Progress(corpus, done=corpus.namespaces - sum(map(len, missing)))
     for batch, submissions in _signed(corpus, missing, signing_processes):
         (results,) = store.commit([Request(submissions)])
         refused = [item for item in results if not isinstance(item, Outcome)]
         if refused:
             raise refused[0]
         store.make_head()
-        done += len(batch)
-        took_s = time.monotonic() - started
-        rate = (done - loaded) * corpus.names_per_namespace / took_s
-        _report(
-            f"\rloaded {done * corpus.names_per_namespace:,} of {corpus.bindings:,} bindings, {rate:,.0f} a second,"
-            f" {(corpus.namespaces - done) * corpus.names_per_namespace / rate:.0f} s to go "
-        )
-    _report(f"\nloaded in {time.monotonic() - started:.0f} s\n")
+        progress.advance(len(batch))
 
 
 def _batches(corpus: Corpus) -> Iterator[range]:
@@ -129,7 +122,30 @@ def _mark(home: Home) -> Path:
     return home.path.parent / "loaded"
 
 
-def _report(text: str) -> None:
-    if sys.stderr.isatty() or "\r" not in text:
-        sys.stderr.write(text)
+class _Progress:
+    """Says on stderr how far a load is: in place on a terminal, elsewhere in a line now and then."""
+
+    def __init__(self, corpus: Corpus, done: int) -> None:
+        self._corpus = corpus
+        self._before = self._done = done
+        self._began = self._said = time.monotonic()
+
+    def advance(self, namespaces: int) -> None:
+        """So many namespaces more are on the disk."""
+        self._done += namespaces
+        now = time.monotonic()
+        terminal = sys.stderr.isatty()
+        last = self._done == self._corpus.namespaces
+        if not (terminal or last or now - self._said > _LINE_EVERY_S):
+            return
+        self._said = now
+        names = self._corpus.names_per_namespace
+        rate = (self._done - self._before) * names / (now - self._began)
+        left_s = (self._corpus.namespaces - self._done) * names / rate
+        text = (
+            f"{self._done * names:,} of {self._corpus.bindings:,} bindings, {rate:,.0f} a second, {left_s:.0f} s left"
+        )
+        sys.stderr.write(f"\rloaded {text} " if terminal else f"loaded {text}\n")
+        if terminal and last:
+            sys.stderr.write("\n")
         sys.stderr.flush()
