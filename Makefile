@@ -18,6 +18,7 @@ NAMESPACES ?= 10000
 READS ?= 10000
 PUBLISHES ?= 100
 ARGS ?=
+TARGET ?=
 ROWS ?=
 UV_VERSION := 0.13.9
 
@@ -27,7 +28,7 @@ python := $(env)/bin/python
 # The versions the lock files were checked with; PYTHON= lifts the upper bound.
 candidates := python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help demo test lint type vectors vectors-write fmt dist soak bench bench-quick bench-smoke bench-gate bench-baseline lock clean
+.PHONY: help demo test lint type vectors vectors-write fmt dist fuzz soak bench bench-quick bench-smoke bench-gate bench-baseline lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +72,9 @@ dist: $(env)/.run ## sdist and wheel into dist/, built twice and compared bit by
 	@mv build/dist/first dist
 	@echo "two builds, the same bytes:"; ls -l dist
 
+fuzz: $(env)/.fuzz ## search for SECONDS (60) for input that breaks a promise; TARGET=name for one place only
+	@$(python) -m tests.fuzz --seconds $(SECONDS) --target "$(TARGET)" $(ARGS)
+
 soak: $(env)/.dev ## tests with fresh seeds, then a node under load, each for SECONDS (60); drawn in build/bench/soak.svg
 	@HOLO_SOAK_SECONDS=$(SECONDS) HOLO_HYPOTHESIS_PROFILE=soak $(python) -m pytest -m soak $(ARGS)
 	@$(python) -m bench soak --seconds $(SECONDS) --namespaces $(NAMESPACES) --reads $(READS) --publishes $(PUBLISHES)
@@ -93,9 +97,9 @@ bench-baseline: $(env)/.dev ## makes today's instructions the baseline of this v
 lock: $(env)/bin/python ## resolve the dependencies again into requirements/*.lock
 	@test -x build/uv-$(UV_VERSION)/bin/uv || { $(python) -m venv --clear build/uv-$(UV_VERSION) && \
 	  build/uv-$(UV_VERSION)/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
-	@set -e; for pair in run:build dev:dev; do \
-	  file=requirements/$${pair%:*}.lock; \
-	  build/uv-$(UV_VERSION)/bin/uv pip compile -q pyproject.toml --group $${pair#*:} -o $$file $(if $(UPGRADE),--upgrade) \
+	@set -e; for lock in "run pyproject.toml --group build" "dev pyproject.toml --group dev" "fuzz --group fuzz"; do \
+	  set -- $$lock; file=requirements/$$1.lock; shift; \
+	  build/uv-$(UV_VERSION)/bin/uv pip compile -q "$$@" -o $$file $(if $(UPGRADE),--upgrade) \
 	    --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate; \
 	  { echo "# Written by make lock, for Python 3.11 to 3.14."; cat $$file; } > build/new.lock; \
@@ -128,6 +132,10 @@ $(env)/.run: requirements/run.lock pyproject.toml | $(env)/bin/python
 $(env)/.dev: requirements/dev.lock pyproject.toml | $(env)/bin/python
 	$(call install,requirements/dev.lock)
 	@touch $(env)/.run $@
+
+$(env)/.fuzz: requirements/fuzz.lock $(env)/.dev
+	$(call install,requirements/fuzz.lock)
+	@touch $@
 
 $(env)/bin/python:
 	@found=; \

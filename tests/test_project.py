@@ -42,6 +42,11 @@ def test_a_lock_pins_by_version_and_hash_and_names_no_host(lock: str) -> None:
     assert min(found.values()) >= 1
 
 
+def test_what_guides_the_fuzzers_is_locked_by_itself() -> None:
+    assert pins("fuzz.lock").keys() == names(PROJECT["dependency-groups"]["fuzz"])
+    assert min(pins("fuzz.lock").values()) >= 1
+
+
 def test_the_wheel_carries_profiles_and_fixtures() -> None:
     shipped = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert shipped == {"profiles": "holo/profiles", "fixtures": "holo/fixtures"}

@@ -1,0 +1,1 @@
+"""Every target; a module for each part of holo that they are about."""
