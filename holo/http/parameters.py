@@ -77,16 +77,11 @@ LIMIT: Final = integer("limit", 1, limits.LIST_LIMIT_MAX, f"Items per page; {lim
 CURSOR: Final = Parameter(
     "cursor", _read_short, text_schema("^[A-Za-z0-9_-]+$", _CURSOR_CHARS), "`next` of the page before. Opaque."
 )
-HANDLE: Final = Parameter(
-    "handle", _read_name, text_schema(patterns.NAME), "A name: `namespace/handle[:tag][@cid]`. `+` is a plus."
-)
-NAME: Final = Parameter(
-    "handle",
-    _read_name,
-    text_schema(patterns.NAME),
-    "A name: `namespace/handle[:tag][@cid]`. `+` is a plus.",
-    required=True,
-)
+_NAME_SUMMARY: Final = "A name: `namespace/handle[:tag][@cid]`. `+` is a plus."
+_UNPINNED_SUMMARY: Final = "A name: `namespace/handle[:tag]`. `+` is a plus."
+HANDLE: Final = Parameter("handle", _read_name, text_schema(patterns.UNPINNED), _UNPINNED_SUMMARY)
+NAME: Final = Parameter("handle", _read_name, text_schema(patterns.NAME), _NAME_SUMMARY, required=True)
+UNPINNED_NAME: Final = Parameter("handle", _read_name, text_schema(patterns.UNPINNED), _UNPINNED_SUMMARY, required=True)
 TAG: Final = Parameter("tag", _read_tag, text_schema(patterns.TAG), "A tag. Must not contradict the one in `handle`.")
 NAMESPACE: Final = Parameter("namespace", _read_namespace, text_schema(patterns.NAMESPACE), "A namespace.")
 PREFIX: Final = Parameter(

@@ -556,6 +556,7 @@ class TestReceipts:
         for size in (1, 99):
             refused = await scene.client.get(f"/v1/receipts/{posted['receipt']}/proof?size={size}")
             assert (refused.status_code, refused.json()["code"]) == (400, "request-invalid")
+            assert refused.json()["at"] == "query.size"
         missing = await scene.client.get(f"/v1/receipts/{scene.genesis.id}")
         assert (missing.status_code, missing.json()["code"]) == (404, "not-found")
 

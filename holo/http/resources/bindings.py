@@ -11,7 +11,7 @@ from holo.http import query as queries
 from holo.http import types
 from holo.http.edge import Edge
 from holo.http.paging import start_number, start_of, start_text, take_page
-from holo.http.parameters import CURSOR, HANDLE, LIMIT, NAME, SINCE, TAG, selected_name, selection
+from holo.http.parameters import CURSOR, HANDLE, LIMIT, SINCE, TAG, UNPINNED_NAME, selected_name, selection
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import binding_item, own_statement
 from holo.store.view import Entry, View
@@ -125,6 +125,6 @@ ROUTES: Final = (
         cache=Cache.CHECKED,
         replies={200: types.BindingsPage},
         problems=(400, 404),
-        parameters=(NAME, TAG, LIMIT, CURSOR),
+        parameters=(UNPINNED_NAME, TAG, LIMIT, CURSOR),
     ),
 )
