@@ -20,6 +20,8 @@ class Machine(msgspec.Struct, frozen=True):
     kernel: str
     python: str
     commit: str
+    load: float
+    """How many processes wanted to run when the run began, this one aside; more than half a core spoils the figures."""
 
 
 def describe_machine() -> Machine:
@@ -31,6 +33,7 @@ def describe_machine() -> Machine:
         kernel=f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         commit=_commit(),
+        load=round(os.getloadavg()[0], 1),
     )
 
 

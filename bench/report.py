@@ -94,7 +94,7 @@ def _origin(result: Result) -> str:
     return (
         f"- {result.bindings:,} bindings, {result.rounds} rounds of {result.seconds:g} s, at commit {machine.commit}:"
         f" {machine.cores} cores of {machine.cpu}, {machine.memory_gib:g} GiB, {machine.kernel},"
-        f" {machine.python}{versions}\n"
+        f" {machine.python}{versions}; load {machine.load:g} at the start\n"
     )
 
 

@@ -27,6 +27,8 @@ ROWS: Final[tuple[Row, ...]] = tuple(
     )
 )
 
+_QUIET_LOAD: Final = 0.5
+
 RESULTS: Final = BUILD / "results.json"
 
 
@@ -50,6 +52,8 @@ def run_rows(rows: Sequence[Row], corpus: Corpus, effort: Effort) -> Results:
     """Run ``rows`` on one stage, each by itself: what stops one does not stop the others."""
     results: Results = {}
     machine = describe_machine()
+    if machine.load > _QUIET_LOAD:
+        sys.stderr.write(f"the load is {machine.load:g}: something else runs here, and takes part in every figure\n")
     with Stage.open(corpus, effort) as stage:
         for row in rows:
             began = time.monotonic()
