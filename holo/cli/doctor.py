@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,8 @@ from holo.store.trust import read_remotes, read_trust
 
 _FREE_BYTES: Final = 1 << 30
 _ANSWER_S: Final = 5.0
+_OFF_S: Final = 5.0
+_STALE_S: Final = 600.0
 _MARKS: Final = {"ok": "ok", "warn": "warn", "bad": "bad"}
 
 
@@ -159,9 +162,21 @@ def _answers(invocation: Invocation, endpoint: Endpoint) -> Iterator[Finding]:
         with Client(connection) as client:
             about = client.node()
             yield Finding("node", "ok", f"{endpoint.url} answers as {about.node}, version {about.version}")
+            yield from _clock(client)
             connection.request("GET", "/readyz", accept="text/plain")
     except HoloError as error:
         yield Finding("node", "bad", str(error))
+
+
+def _clock(client: Client) -> Iterator[Finding]:
+    """Whether the node and this machine agree about the time, and whether the node still signs heads."""
+    age_s = time.time() - client.catalog().at_ms / 1000
+    if age_s < -_OFF_S:
+        yield Finding("clock", "warn", f"the newest head is {-age_s:.0f} s ahead of this machine's clock")
+    elif age_s > _STALE_S:
+        yield Finding("clock", "warn", f"the newest head is {age_s:.0f} s old: one is due every head_idle_ms")
+    else:
+        yield Finding("clock", "ok", f"the newest head is {max(0, age_s):.0f} s old by this machine's clock")
 
 
 def _store(invocation: Invocation, home: Home) -> Iterator[Finding]:

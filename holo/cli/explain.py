@@ -46,6 +46,22 @@ _LIMITS_OF: Final = {
     "rate-limited": ("WRITE_QUEUE",),
     "overloaded": ("WRITE_QUEUE", "EVENT_STREAMS"),
 }
+# Where the way out is longer than a line, below docs/runbooks.
+_RUNBOOKS: Final = {
+    "file-denied": "read-only-home",
+    "home-locked": "will-not-start",
+    "home-unsafe": "will-not-start",
+    "listen-failed": "will-not-start",
+    "no-space": "disk-full",
+    "node-key-lost": "key-lost",
+    "overloaded": "under-attack",
+    "policy-incomplete": "key-lost",
+    "rate-limited": "under-attack",
+    "store-corrupt": "corrupt-store",
+    "store-failed": "corrupt-store",
+    "store-version": "will-not-start",
+    "unsafe-listen": "will-not-start",
+}
 _MORE: Final = {
     "name-invalid": "namespace [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? / 1 to 4 such segments : tag "
     "[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}",
@@ -68,6 +84,8 @@ def entries() -> Iterator[Entry]:
         facts: dict[str, Any] = {"status": status, "exit": exit_of_code(code, status), "fix": fix}
         if code in _MORE:
             facts["form"] = _MORE[code]
+        if code in _RUNBOOKS:
+            facts["runbook"] = f"docs/runbooks/{_RUNBOOKS[code]}.md"
         yield Entry(code, "error", title, {**facts, **_limits_of(code)})
     for code, (holds, fails) in decision.SENTENCES.items():
         yield Entry(code, "step", holds, {"otherwise": fails})

@@ -1,6 +1,6 @@
 """The entry point: finds the verb, runs it, and turns whatever happens into an exit code and one message.
 
-``holo --help`` imports click and this folder's frame only; a verb's module, and through it the client or a whole node, is
+``holo --help`` imports click and this folder's frame only; a verb's module, and through it the client or a node, is
 imported when the verb is used.
 """
 

@@ -206,6 +206,7 @@ def test_doctor_looks_at_the_nodes_it_is_given(world: World, home: Path) -> None
     healthy = said(home, "doctor", "--node", world.url, "--node", world.url)
     told = [item["detail"] for item in healthy["items"] if item["check"] == "node"]
     assert told == [f"{world.url} answers as {world.did}, version {__version__}"] * 2
+    assert [item["verdict"] for item in healthy["items"] if item["check"] == "clock"] == ["ok"] * 2
     sick = said(home, "doctor", "--node", "http://127.0.0.1:9", "--node", world.url, expect=1)
     found = [(item["verdict"], item["detail"].split(":")[0]) for item in sick["items"] if item["check"] == "node"]
     assert found == [("bad", "unreachable"), ("ok", "http")]

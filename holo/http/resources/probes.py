@@ -35,6 +35,7 @@ async def get_metrics(edge: Edge, call: Call) -> Answer:
         "holo_log_receipts": ("Receipts in the current log.", log.size),
         "holo_log_heads": ("Heads signed in the current log.", log.head_seq),
         "holo_log_uncovered_receipts": ("Receipts that no head covers yet.", log.size - log.head_size),
+        "holo_log_head_timestamp_seconds": ("When the newest head was signed, by this node.", log.head_at_ms / 1000),
         "holo_namespaces": ("Namespaces hosted.", namespaces),
         "holo_event_streams": ("Event streams open.", edge.event_streams),
         "holo_store_free_bytes": ("Room left for the store.", edge.store.free_bytes()),
