@@ -52,7 +52,8 @@ class Timeouts:
 class Connection:
     """Serves one connection until it ends, or until it is between requests of HTTP/1.1.
 
-    ``idle_since`` is the trio time since which no request is under way, ``leaving`` says that it was told to end.
+    ``idle_since`` is the trio time since which no request is under way; while there is none and the connection was not
+    told to end, it is in ``waiting``, behind those that have waited longer.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class Connection:
         context: WorkerContext,
         timeouts: Timeouts,
         hot: HotStreams | None,
+        waiting: dict[Connection, None],
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         self._app = app
         self._config = config
         self._context = context
@@ -79,8 +81,9 @@ class Connection:
         self._dead = False
         self._between = False
         self._protocols: Protocols
-        self.idle_since: float | None = trio.current_time()
-        self.leaving = False
+        self.idle_since: float | None = None
+        self._waiting = waiting
+        self._leaving = False
 
     async def run(self, data: bytes, head_deadline: float) -> bool:
         """Serve, with ``data`` already read; its head has to be there at ``head_deadline``, a trio time.
@@ -90,11 +93,14 @@ class Connection:
         """
         goes_on = False
         try:
-            self._set_read_deadline(head_deadline)
+            self.idle_since = trio.current_time()
+            self._set_read_deadline(-inf if self._leaving else head_deadline)
             async with trio.open_nursery() as nursery:
                 await self._begin(_Tasks(nursery))
                 if data:
                     await self._take(data)
+                if self.idle_since is not None:  # else it has brought a request
+                    self._waiting[self] = None
                 goes_on = await self._read()
                 if not goes_on:
                     # The client is gone, or has its answers: what still runs for it runs for nobody.
@@ -105,13 +111,15 @@ class Connection:
         except Exception:
             _log.warning("connection failed", exc_info=True)
         finally:
+            self._waiting.pop(self, None)
             if not goes_on:
-                self._stream.close()
+                self.stream.close()
         return False
 
     def stop(self) -> None:
         """End as soon as no request is under way: now, or after the answer (the context is marked as terminated)."""
-        self.leaving = True
+        self._leaving = True
+        self._waiting.pop(self, None)
         if self.idle_since is not None:
             self._set_read_deadline(-inf)
 
@@ -120,7 +128,7 @@ class Connection:
         self._dead = True
         if self._sending is not None:
             self._sending.cancel()
-        self._stream.close()
+        self.stream.close()
 
     async def _begin(self, tasks: _Tasks) -> None:
         self._protocols = Protocols(
@@ -128,11 +136,11 @@ class Connection:
             self._config,
             cast(WorkerContextShape, self._context),
             tasks,
-            tls=self._stream.tls,
-            client=self._stream.client,
-            server=self._stream.server,
+            tls=self.stream.tls,
+            client=self.stream.client,
+            server=self.stream.server,
             send=self._on_event,
-            alpn=self._stream.alpn,
+            alpn=self.stream.alpn,
             hot=self._hot,
         )
         await self._protocols.initiate()
@@ -146,7 +154,7 @@ class Connection:
             data = b""
             self._reading = trio.CancelScope(deadline=self._read_deadline)
             with self._reading, contextlib.suppress(*_GONE):
-                data = await self._stream.receive_some(_READ_BYTES)
+                data = await self.stream.receive_some(_READ_BYTES)
             if self._reading.cancelled_caught:
                 break
             if not self._lingering:
@@ -190,16 +198,16 @@ class Connection:
         finally:
             self._send_lock.release()
         if self._dead:
-            self._stream.close()  # wakes the reader, which ends the rest
+            self.stream.close()  # wakes the reader, which ends the rest
 
     async def _send(self, data: bytes) -> None:
         try:
-            rest = self._stream.send_now(data)
+            rest = self.stream.send_now(data)
             if rest:
                 # Shielded, because half a frame would garble whatever another task sends next.
                 with trio.CancelScope(shield=True) as self._sending:
                     self._sending.deadline = trio.current_time() + self._timeouts.idle_s
-                    await self._stream.send_all(rest)
+                    await self.stream.send_all(rest)
                 self._dead = self._dead or self._sending.cancelled_caught
         except _GONE:
             self._dead = True
@@ -211,27 +219,30 @@ class Connection:
         self._lingering = True
         current = self._protocols.current
         uploading = isinstance(current, Http1) and current.reading_body
-        lingers = uploading or not self._stream.tls
+        lingers = uploading or not self.stream.tls
         self._set_read_deadline(trio.current_time() + _LINGER_S if lingers else -inf)
         # This may run in the application's task, which ends once it is told: the end must not be cut short by that.
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _LINGER_S):
             await self._protocols.handle(Closed())
             async with self._send_lock:
                 with contextlib.suppress(OSError, *_GONE):
-                    self._stream.send_eof()
+                    self.stream.send_eof()
 
     def _set_idle(self, idle: bool) -> None:
         if self._lingering:
             return  # the deadline of the end stands, whatever the protocol still has to say
         if not idle:
             self.idle_since = None
+            self._waiting.pop(self, None)
             self._set_read_deadline(inf)
         elif self.idle_since is None:
             self.idle_since = trio.current_time()
+            self._waiting[self] = None
             self._head_begun = False
             stopping = self._context.terminated.is_set()
             self._set_read_deadline(-inf if stopping else self.idle_since + self._timeouts.idle_s)
-            if isinstance(self._protocols.current, Http1) and self._protocols.current.drained and not stopping:
+            goes_on = not (stopping or self._dead)
+            if goes_on and isinstance(self._protocols.current, Http1) and self._protocols.current.drained:
                 self._between = True
                 self._reading.cancel()
 

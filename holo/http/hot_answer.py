@@ -17,7 +17,6 @@ from holo.http.negotiation import JSON
 from holo.http.reply import matches, standing_headers
 from holo.http.request_head import Fields
 from holo.http.route import Cache
-from holo.store.turn import Turn
 
 _ROUTE: Final = PATH.decode()
 
@@ -27,14 +26,12 @@ _log = structlog.get_logger("holo.http")
 class HotAnswers:
     """Words hot answers and counts them. Every batch of them stands between :meth:`begin` and :meth:`end`.
 
-    ``before`` are the fields that all answers begin with, ``date`` is the value of that field. For the length of a
-    batch the store's writer gives way (``turn``).
+    ``before`` are the fields that all answers begin with, ``date`` is the value of that field.
     """
 
-    def __init__(self, hot: Hot, metrics: Metrics, turn: Turn) -> None:
+    def __init__(self, hot: Hot, metrics: Metrics) -> None:
         self.hot = hot
         self._metrics = metrics
-        self._turn = turn
         self._standing: Standing | None = None
         self.before: list[tuple[bytes, bytes]] = []
         self.date = b""
@@ -46,14 +43,18 @@ class HotAnswers:
 
     def begin(self) -> None:
         """A batch begins: what time it is, and which head is the newest."""
-        self._turn.begin()
         self._began_s = time.perf_counter()
         second = int(time.time())
         if second != self._second:
             self._second = second
             self.date = formatdate(second, usegmt=True).encode()
             self._after = b"\r\ndate: " + self.date + b"\r\n\r\n"
-        standing = self.hot.standing
+        try:
+            standing = self.hot.standing
+        except Exception:  # nothing is hot until the store can be read again
+            _log.warning("hot answers pause", exc_info=True)
+            self._standing = None
+            return
         if standing is not self._standing:
             self._standing = standing
             fields = {
@@ -69,7 +70,6 @@ class HotAnswers:
 
     def end(self) -> None:
         """The batch is answered: count it. How long one answer took is the mean of its batch."""
-        self._turn.end()
         total = sum(self._counts.values())
         if total:
             seconds = (time.perf_counter() - self._began_s) / total

@@ -16,8 +16,8 @@ import errno
 import selectors
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -68,8 +68,12 @@ class Poller:
         answers: HotAnswers | None,
         hand_over: HandOver,
         admits: Callable[[], bool],
+        make_room: Callable[[], bool],
     ) -> None:
-        """``admits`` says, for each new connection, whether there is room for it. Without ``answers`` none is hot."""
+        """``admits`` says, for each new connection, whether there is room for it; ``make_room`` has another one end.
+
+        Without ``answers`` nothing is hot.
+        """
         self._listeners = listeners
         self._tls = tls
         self._timeouts = timeouts
@@ -77,11 +81,12 @@ class Poller:
         self._answers = answers
         self._hand_over = hand_over
         self._admits = admits
+        self._make_room = make_room
         self._selector = selectors.DefaultSelector()
         self._idle: dict[_Client, None] = {}
         self._begun: dict[_Client, None] = {}
         self._blocked: dict[_Client, None] = {}
-        self._more: deque[_Client] = deque()
+        self._more: list[_Client] = []
         self._accepting = False
         self._now = 0.0
         self._empty = trio.Event()
@@ -106,8 +111,11 @@ class Poller:
             if not events and not self._more:
                 await trio.lowlevel.wait_readable(self._selector.fileno())
                 continue
-            ready: list[Any] = [key.data for key, _ in events] + list(self._more)
-            self._more.clear()
+            ready: list[Any] = [key.data for key, _ in events]
+            if self._more:
+                # Each once: a client that asks without end gets a turn like everybody else.
+                ready = list(dict.fromkeys([*ready, *self._more]))
+                self._more.clear()
             for at in range(0, len(ready), _AT_ONCE):
                 self._turn(ready[at : at + _AT_ONCE])
                 await trio.lowlevel.checkpoint()
@@ -125,17 +133,27 @@ class Poller:
         """Take back a connection that is between requests."""
         self._now = trio.current_time()
         client = _Client(stream, self._idle)
-        self._move(client, self._idle)
-        self._selector.register(stream.socket, selectors.EVENT_READ, client)
-        if _undecoded(stream.socket):
+        if self._enter(client) and _undecoded(stream.socket):
             self._more.append(client)
 
-    def make_room(self) -> bool:
-        """Let go of the connection that is idle longest, else of the one longest in sending a head."""
-        for place in (self._idle, self._begun):
-            if place:
-                self._drop(next(iter(place)))
+    def drop_idle(self) -> bool:
+        """Let go of the connection that is idle longest; False where none is."""
+        for client in self._idle:
+            if not client.data:  # else it has sent more than is answered at once
+                self._drop(client)
                 return True
+        return False
+
+    @property
+    def begun_since(self) -> float:
+        """Since when, in trio's time, the client here that is longest in sending a head is at it; else infinity."""
+        return next(iter(self._begun)).since if self._begun else inf
+
+    def drop_begun(self) -> bool:
+        """Let go of that connection; False where there is none."""
+        if self._begun:
+            self._drop(next(iter(self._begun)))
+            return True
         return False
 
     def stop(self) -> None:
@@ -197,9 +215,18 @@ class Poller:
             return
         client = _Client(Stream(wrapped, _address(address), server), self._begun)
         client.shaking = self._tls is not None
-        self._move(client, self._begun)
-        self._selector.register(wrapped, selectors.EVENT_READ, client)
-        self._on_ready(client)
+        if self._enter(client):
+            self._on_ready(client)
+
+    def _enter(self, client: _Client) -> bool:
+        """Watch a connection that comes to the place it has; False where it is gone, or the system watches no more."""
+        try:
+            self._selector.register(client.stream.socket, selectors.EVENT_READ, client)
+        except (OSError, ValueError):
+            client.stream.close()
+            return False
+        self._move(client, client.place)
+        return True
 
     def _pause(self, error: OSError) -> None:
         """Out of descriptors or memory: a connection stays acceptable, so accepting again at once would spin."""
@@ -207,18 +234,19 @@ class Poller:
         for listener in self._listeners:
             self._forget(listener)
         self._accepting = False
-        self.make_room()
+        self._make_room()
 
     # --- one connection
 
     def _on_ready(self, item: _Client | socket.socket) -> None:
-        if not isinstance(item, _Client):
-            self._accept(item)
-        elif item in item.place:  # else it was let go of since the selector saw it
-            try:
+        try:
+            if not isinstance(item, _Client):
+                self._accept(item)
+            elif item in item.place:  # else it was let go of since the selector saw it
                 self._serve(item)
-            except Exception:  # whatever one connection does, the others are served
-                _log.error("fault", where="poller", exc_info=True)
+        except Exception:  # whatever one connection does, the others are served
+            _log.error("fault", where="poller", exc_info=True)
+            if isinstance(item, _Client):
                 self._drop(item)
 
     def _serve(self, item: _Client) -> None:

@@ -66,11 +66,14 @@ class Server:
         self._config = _config()
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
+        self._waiting: dict[Connection, None] = {}
         self._stopping = app.stopping
         self._quiet = trio.Event()
         heads = Heads(Hosts(http.address[0], http.hosts).check)
         self._hot = None if answers is None else HotStreams(answers, heads)
-        self._poller = Poller(listeners, tls, self._timeouts, heads, answers, self._hand_over, self._admits)
+        self._poller = Poller(
+            listeners, tls, self._timeouts, heads, answers, self._hand_over, self._admits, self._make_room
+        )
         self._nursery: trio.Nursery
 
     @property
@@ -123,32 +126,39 @@ class Server:
         return self.connections < self._max_connections or self._make_room()
 
     def _make_room(self) -> bool:
-        """Have the connection that has been idle longest end, so that silent clients do not keep out busy ones."""
-        if self._poller.make_room():
+        """Have a connection end that asks for nothing: the one idle longest, else the one longest in sending a head.
+
+        So clients that are silent or slow keep nobody out. One that waits for its answer stays.
+        """
+        if self._poller.drop_idle():
             return True
-        idle = [item for item in self._connections if item.idle_since is not None and not item.leaving]
-        if not idle:
-            _log.warning("connection refused", open=self.connections)
-            return False
-        min(idle, key=lambda item: item.idle_since or 0.0).stop()
-        return True
+        oldest = next(iter(self._waiting), None)
+        if oldest is not None and oldest.idle_since is not None and oldest.idle_since < self._poller.begun_since:
+            oldest.stop()
+            return True
+        if self._poller.drop_begun():
+            return True
+        _log.warning("connection refused", open=self.connections)
+        return False
 
     def _hand_over(self, stream: Stream, data: bytes, head_deadline: float) -> None:
-        self._nursery.start_soon(self._converse, stream, data, head_deadline)
+        connection = Connection(
+            stream, self._app, self._config, self._context, self._timeouts, self._hot, self._waiting
+        )
+        self._connections.add(connection)  # at once, for whoever counts them before its task runs
+        self._nursery.start_soon(self._converse, connection, data, head_deadline)
 
-    async def _converse(self, stream: Stream, data: bytes, head_deadline: float) -> None:
+    async def _converse(self, connection: Connection, data: bytes, head_deadline: float) -> None:
         """Serve a connection that asks for more than hot reads."""
-        connection = Connection(stream, self._app, self._config, self._context, self._timeouts, self._hot)
-        self._connections.add(connection)
         goes_on = False
         try:
             goes_on = await connection.run(data, head_deadline)
         finally:
             self._connections.discard(connection)
             if goes_on and not self._stopping.is_set():
-                self._poller.take(stream)
+                self._poller.take(connection.stream)
             else:
-                stream.close()
+                connection.stream.close()
             if not self._connections:
                 self._quiet.set()
 

@@ -6,6 +6,7 @@ poller begins every one of them; a socket that the ssl module wraps can be passe
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
@@ -82,9 +83,13 @@ class Stream:
 
     def close(self) -> None:
         """Let the connection go. Whoever waits for it gets :class:`trio.ClosedResourceError`."""
-        if self.socket.fileno() != -1:
-            trio.lowlevel.notify_closing(self.socket)
-            self.socket.close()
+        if self.socket.fileno() == -1:
+            return
+        trio.lowlevel.notify_closing(self.socket)
+        if isinstance(self.socket, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):
+                self.socket.unwrap()  # close_notify, as far as it gets: without it an end is an attack
+        self.socket.close()
 
     async def _readable(self) -> None:
         await trio.lowlevel.wait_readable(self.socket)

@@ -30,7 +30,7 @@ from tests.http.scene import acme, wire
 from tests.records import binding_record, content
 
 # No head is signed in the middle of a comparison, and nobody is cut for being slow.
-_SETTINGS = ("roles.registry.head_interval_ms=3600000", "roles.registry.head_idle_ms=3600000")
+HEADS_ON_DEMAND = ("roles.registry.head_interval_ms=3600000", "roles.registry.head_idle_ms=3600000")
 _PATIENT = Http(listen="127.0.0.1:0", header_timeout_ms=60_000, idle_timeout_ms=60_000)
 _DATE = re.compile(rb"\r\ndate: [A-Za-z0-9 ,:]{29}(?=\r\n)")
 
@@ -117,7 +117,7 @@ def two_listeners(folder: Path) -> Iterator[Pair]:
 @asynccontextmanager
 async def _listening(home: Path, settings: Sequence[Http]) -> AsyncIterator[list[int]]:
     async with (
-        open_node(Home(home), small_profile(_SETTINGS)) as node,
+        open_node(Home(home), small_profile(HEADS_ON_DEMAND)) as node,
         trio.open_nursery() as nursery,
     ):
         ports = []
@@ -133,7 +133,11 @@ async def _listening(home: Path, settings: Sequence[Http]) -> AsyncIterator[list
 
 
 async def settle(url: str) -> None:
+<<<<<<< Updated upstream
     """Have the node at ``url`` host acme, and bind acme/holo:beta."""
+=======
+    """Have acme hosted, and acme/holo:beta settled, by the node at ``url``."""
+>>>>>>> Stashed changes
     genesis = acme()
     id = genesis.statement.id
     binding = binding_record(id, id, "acme/holo:beta", content("one"))
