@@ -108,6 +108,7 @@ WRITE_QUEUE_BYTES: Final = 64 * 1024 * 1024  # of payloads, signatures and nodes
 WRITE_BATCH: Final = 256  # submissions from which on nothing joins a transaction
 OPENED_INLINE: Final = 4  # envelopes of records that are verified where they came, not in a thread
 OPENED_AT_ONCE: Final = 64  # envelopes of records that a thread verifies before others get their turn
+BODIES_BYTES: Final = 128 * 1024 * 1024  # of request bodies, of all connections together
 EVENT_QUEUE: Final = 1024
 EVENT_STREAMS: Final = 256
 WAIT_S_MAX: Final = 30

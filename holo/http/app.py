@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 from quart import Request, request
@@ -16,8 +16,10 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers.response import TrioResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
+from holo.core import limits
 from holo.core.errors import HoloError, Rejected
 from holo.http.authority import authorise
+from holo.http.bodies import Bodies, Body
 from holo.http.edge import Edge
 from holo.http.hosts import Hosts
 from holo.http.hot import Hot
@@ -32,6 +34,8 @@ from holo.http.types import Problem
 
 # A body may take this long in all: silence allowed by the profile, and the slowest rate worth waiting for.
 _SLOWEST_BYTES_PER_S: Final = 64 * 1024
+
+_BODY: Final = "holo.body"  # in the scope of a request: its Body
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -49,20 +53,30 @@ class App:
 
     def __init__(self, edge: Edge, routes: Iterable[Route] = ROUTES) -> None:
         self.stopping = edge.stopping
-        self.answers = HotAnswers(Hot(edge), edge.metrics, edge.store.turn)
+        self.answers = HotAnswers(Hot(edge), edge.metrics)
         self.metrics = edge.metrics
+        self._bodies = Bodies(limits.BODIES_BYTES)
         self._idle_s = edge.profile.http.idle_timeout_ms / 1000
         self._quart = _make_quart(edge, routes)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request. There is nothing to start or stop, and there are no websockets."""
         if scope["type"] == "http":
-            try:
-                await self._quart(scope, receive, partial(self._send, send))
-            except* _SlowReader:
-                self.metrics.reader_cut()  # the answer breaks off here; the connection or its stream is reset
+            with self._bodies.body() as body:
+                known: Any = {**scope, _BODY: body}
+                taken = partial(self._receive, receive, body if scope["method"] == "POST" else None)
+                try:
+                    await self._quart(known, taken, partial(self._send, send))
+                except* _SlowReader:
+                    self.metrics.reader_cut()  # the answer breaks off here; the connection or its stream is reset
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
+
+    async def _receive(self, receive: Receive, body: Body | None) -> Any:
+        message = await receive()
+        if message["type"] != "http.request":
+            return message
+        return {**message, "body": b""} if body is None else self._bodies.take(body, message)
 
     async def _send(self, send: Send, message: Any) -> None:
         # HTTP/2 lets a client stop reading one stream and keep the connection: that stream is cut here.
@@ -156,11 +170,13 @@ async def _open_call(edge: Edge, route: Route, incoming: Request, path: dict[str
 
 
 async def _read_body(edge: Edge, incoming: Request) -> bytes:
+    body: Body = cast(Any, incoming.scope)[_BODY]
     limit_bytes = edge.profile.http.max_body_bytes
     seconds = edge.profile.http.idle_timeout_ms / 1000 + limit_bytes / _SLOWEST_BYTES_PER_S
     try:
         with trio.fail_after(seconds):
-            return bytes(await incoming.body)
+            with body.reading():
+                return bytes(await incoming.body)
     except trio.TooSlowError:
         raise Rejected("request-timeout", f"the body took more than {seconds:.0f} s", at="body") from None
 
