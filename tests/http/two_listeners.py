@@ -133,11 +133,7 @@ async def _listening(home: Path, settings: Sequence[Http]) -> AsyncIterator[list
 
 
 async def settle(url: str) -> None:
-<<<<<<< Updated upstream
     """Have the node at ``url`` host acme, and bind acme/holo:beta."""
-=======
-    """Have acme hosted, and acme/holo:beta settled, by the node at ``url``."""
->>>>>>> Stashed changes
     genesis = acme()
     id = genesis.statement.id
     binding = binding_record(id, id, "acme/holo:beta", content("one"))
