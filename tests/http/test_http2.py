@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ from tests.http.frames import (
     reset,
     window,
 )
-from tests.http.test_server import QUICK, Toy, serving, until
+from tests.http.listener import QUICK, Toy, serving, until
 from tests.http.two_listeners import Pair, settle, two_listeners
 
 HOT = b"/v1/resolve?handle=acme/holo:beta"
@@ -418,3 +420,45 @@ class TestStopping:
                 assert (await client.answer(number))[1] == b"hello"
             assert not [part for part in client.frames if part.kind == GOAWAY]
             assert (await client.ending())[-1].kind == GOAWAY
+
+
+@st.composite
+def some_frames(draw: st.DrawFn) -> bytes:
+    """Frames as they may come, and as they must not."""
+    found = b""
+    for _ in range(draw(st.integers(1, 12))):
+        kind = draw(st.sampled_from([*range(10), 16, 10, 12, 255]))
+        stream_id = draw(st.sampled_from([0, 1, 3, 5, 2, 2**31 - 1]))
+        flags = draw(st.sampled_from([0, 1, 4, 5, 8, 13, 32, 255]))
+        usual = [b"", bytes(4), bytes(8), block(), block(b"/read", method=b"POST"), block(HOT), literal([(b"x", b"y")])]
+        payload = draw(st.sampled_from(usual) | st.binary(max_size=30))
+        found += frame(kind, flags, stream_id, payload)
+    if draw(st.booleans()):
+        return found
+    start = draw(st.integers(0, len(found)))
+    return found[:start] + draw(st.binary(max_size=8)) + found[start + draw(st.integers(0, 8)) :]
+
+
+@given(sent=some_frames(), cuts=st.lists(st.integers(0, 400), max_size=3), hello=st.booleans())
+def test_whatever_frames_come(sent: bytes, cuts: list[int], hello: bool) -> None:
+    """The connection goes on or ends, and the server serves; nothing that is raised gets as far as the connection."""
+
+    async def main() -> None:
+        async with serving() as (server, toy):
+            toy.release.set()
+            async with framing(server) as client:
+                if hello:
+                    await client.send(headers(1, block(b"/read", method=b"POST"), end=False))
+                try:
+                    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(sent)], strict=True):
+                        await client.send(sent[start:end])
+                        await trio.testing.wait_all_tasks_blocked()
+                except trio.BrokenResourceError:
+                    pass
+            async with framing(server) as client:
+                await client.send(headers(1, block()))
+                assert (await client.answer(1))[1] == b"hello"
+
+    with structlog.testing.capture_logs() as logs:
+        trio.run(main)
+    assert not logs
