@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -22,7 +23,7 @@ from holo.http.base64url import decode_base64url
 from tests.cli.runner import process, said
 from tests.faults import preload
 from tests.faults.disk import Disk, mounted
-from tests.faults.preload import WallClock
+from tests.faults.preload import Fault, WallClock
 from tests.faults.process import NodeProcess
 from tests.faults.scene import Acknowledged, begin_namespace, publish
 
@@ -173,6 +174,27 @@ def test_a_home_that_cannot_be_written_is_read(disk: Disk) -> None:
         disk.remount("rw")
     with NodeProcess(home, settings=(SOON,)) as node:
         assert resolved(node, "before")
+
+
+def test_a_disk_that_turns_read_only_under_a_node_ends_it_and_loses_nothing(
+    tmp_path: Path, preload_library: Path
+) -> None:
+    """As the system does to a disk that reports errors."""
+    home, acknowledged = tmp_path / "home", Acknowledged()
+    with NodeProcess(home, settings=(SOON,)) as node:
+        begin_namespace(node)
+        assert publish(node, "before", acknowledged).status_code == 201
+        assert node.stop() == 0
+    fault = Fault("pwrite", "data.mdb", at=24, count=0, errno=errno.EROFS)  # what opening writes goes through
+    quiet = ("roles.registry.head_interval_ms=3600000", "roles.registry.head_changes=1000000")
+    with NodeProcess(home, environ=preload.environ(preload_library, fault), settings=quiet) as node:
+        assert resolved(node, "before")
+        with contextlib.suppress(httpx.TransportError):
+            while publish(node, f"n{len(acknowledged.receipts)}", acknowledged).status_code == 201:
+                pass
+        assert node.wait() == 70
+        assert "store-failed" in node.log.read_text()
+    acknowledged.check(home)
 
 
 def test_a_node_that_is_stopped_and_continued_goes_on(tmp_path: Path) -> None:
