@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from holo.core.errors import Overloaded
@@ -43,6 +44,7 @@ class Allowance:
             raise Overloaded("rate-limited", f"{self._per_second} resolves a second", retry_after_s=wait_s)
 
 
+@lru_cache(maxsize=4096)
 def _network(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
