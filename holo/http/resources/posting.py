@@ -7,7 +7,6 @@ one is refused and told what is current. The bytes of an accepted record may be 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -24,10 +23,9 @@ from holo.http.problem import problem_of
 from holo.http.reply import answer_problem
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import binding_item, text
-from holo.roles.registry import Incoming, Opened
+from holo.roles.registry import Incoming, Opened, Standing
 from holo.store.ledger import BindingSubmission, Outcome
 from holo.store.store import Result
-from holo.store.view import View
 
 _ENVELOPE_BYTES: Final = limits.BINDING_BYTES + limits.ENVELOPE_OVERHEAD_BYTES
 _WORDED_AT_ONCE: Final = 32
@@ -106,51 +104,30 @@ def _read_records(call: Call) -> tuple[list[list[bytes]], bool]:
 async def _items(edge: Edge, opened: Sequence[Opened], results: Sequence[Result]) -> list[types.PostedItem]:
     """What is said of each record, some at a time: others are served in between."""
     items: list[types.PostedItem] = []
-    for at in range(0, len(results), _WORDED_AT_ONCE):
-        if at:
+    standing = edge.registry.standing
+    for at, (item, result) in enumerate(zip(opened, results, strict=True), start=1):
+        if isinstance(result, Outcome):
+            assert isinstance(item, BindingSubmission)
+            accepted = _accepted(standing, item.binding, result)
+            items.append(types.PostedItem(status=_status(result), binding=accepted, problem=None))
+        else:
+            items.append(_refused(edge, item, result))
+        if at % _WORDED_AT_ONCE == 0:
             await trio.lowlevel.checkpoint()
-        with edge.registry.view() as view:
-            standing = _standing(view)
-            for item, result in zip(opened[at : at + _WORDED_AT_ONCE], results[at : at + _WORDED_AT_ONCE], strict=True):
-                items.append(_item(view, standing, item, result))
     return items
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """The newest head: what it commits to, as text, and how far in which log."""
-
-    log: int
-    log_size: int
-    catalog: str | None
-    head: str | None
-
-    def cites(self, outcome: Outcome) -> bool:
-        """Whether the receipt of ``outcome`` is in it, or in an earlier log."""
-        return outcome.log != self.log or outcome.receipt.seq < self.log_size
-
-
-def _standing(view: View) -> _Standing:
-    newest = view.head()
-    if newest is None:
-        return _Standing(view.log.number, 0, None, None)
-    head = newest[0]
-    return _Standing(view.log.number, head.log_size, str(head.catalog), str(head.id))
-
-
-def _item(view: View, standing: _Standing, item: Opened, result: Result) -> types.PostedItem:
-    if isinstance(result, Outcome):
-        assert isinstance(item, BindingSubmission)
-        return types.PostedItem(status=_status(result), binding=_accepted(standing, item.binding, result), problem=None)
+def _refused(edge: Edge, item: Opened, error: HoloError) -> types.PostedItem:
     current: list[types.BindingItem] | None = None
-    if isinstance(result, Conflict) and isinstance(item, BindingSubmission):
-        current = [binding_item(view, entry) for entry in view.current(item.binding.name)]
-    problem = problem_of(result, current=current)
+    if isinstance(error, Conflict) and isinstance(item, BindingSubmission):
+        with edge.registry.view() as view:
+            current = [binding_item(view, entry) for entry in view.current(item.binding.name)]
+    problem = problem_of(error, current=current)
     return types.PostedItem(status=problem.status, binding=None, problem=problem)
 
 
-def _accepted(standing: _Standing, binding: Binding, outcome: Outcome) -> types.BindingPosted:
-    cited = standing.cites(outcome)
+def _accepted(standing: Standing, binding: Binding, outcome: Outcome) -> types.BindingPosted:
+    covered = standing.covers(outcome.log, outcome.receipt.seq)
     return types.BindingPosted(
         name=str(binding.name),
         statement=str(binding.id),
@@ -161,8 +138,8 @@ def _accepted(standing: _Standing, binding: Binding, outcome: Outcome) -> types.
         need=outcome.need,
         receipt=str(outcome.receipt.id),
         receipt_cose=encode_base64url(outcome.receipt.envelope),
-        catalog=standing.catalog if cited else None,
-        head=standing.head if cited else None,
+        catalog=standing.catalog if covered else None,
+        head=standing.head if covered else None,
     )
 
 

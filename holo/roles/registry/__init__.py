@@ -1,6 +1,6 @@
 """The registry role: the one door for records, and the heads over them."""
 
 from holo.roles.registry.opening import Incoming, Opened
-from holo.roles.registry.role import Mark, Registry
+from holo.roles.registry.role import Mark, Registry, Standing
 
-__all__ = ["Incoming", "Mark", "Opened", "Registry"]
+__all__ = ["Incoming", "Mark", "Opened", "Registry", "Standing"]

@@ -31,8 +31,8 @@ from holo.store.policies import own_nodes
 from holo.store.store import Denial, Head, Request, Result, Store
 from holo.store.view import View
 
-_ANSWERED_AT_ONCE: Final = 4
-_ANSWERED_IN_ROUNDS: Final = 8
+_ANSWERED_AT_ONCE: Final = 2
+_ANSWERED_IN_ROUNDS: Final = 32
 _HEADS_IN_INTERVAL: Final = 4
 _ENDORSEMENT_BYTES: Final = 34 + 64  # a kid and its signature
 
@@ -57,6 +57,20 @@ class Mark:
     heads: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The newest head: how far it goes in which log, and what to cite it by, as text; None before the first."""
+
+    log: int
+    log_size: int
+    catalog: str | None
+    head: str | None
+
+    def covers(self, log: int, seq: int) -> bool:
+        """Whether a receipt is in it, or was in a log before."""
+        return self.head is not None and (log != self.log or seq < self.log_size)
+
+
 class Registry:
     """The owner of the store's write side. Start it with :meth:`run`; until then it answers reads only."""
 
@@ -70,7 +84,8 @@ class Registry:
         self._queued_bytes = 0
         self._opener = Opener(store.turn)
         self._changed = trio.Event()
-        self._head: Head | None = None
+        self._standing: Standing | None = None
+        self._standing_at = (-1, -1)
         self.mark = self._read_mark()
         self.refused: Counter[str] = Counter()
         self.admitted: Counter[str] = Counter()
@@ -83,6 +98,20 @@ class Registry:
     def view(self) -> AbstractContextManager[View]:
         """One consistent snapshot, for the length of the block."""
         return self._store.view()
+
+    @property
+    def standing(self) -> Standing:
+        """The newest head that is known to the event loop."""
+        mark = self.mark
+        if self._standing is None or (mark.log, mark.heads) != self._standing_at:
+            with self.view() as view:
+                found, state = view.head(), view.log
+            log_size, catalog, head = (
+                (0, None, None) if found is None else (found[0].log_size, str(found[0].catalog), str(found[0].id))
+            )
+            self._standing = Standing(state.number, log_size, catalog, head)
+            self._standing_at = mark.log, mark.heads
+        return self._standing
 
     async def admit(self, records: Sequence[Incoming], *, atomic: bool = False) -> list[Result]:
         """What became of each record: its :class:`Outcome`, durable and with its receipt, or why it was refused.
@@ -174,10 +203,8 @@ class Registry:
         """Wait at most ``timeout_s`` for a head whose log covers entry ``seq``; whether there is one."""
         with trio.move_on_after(timeout_s):
             while True:
-                mark = self.mark
-                with self.view() as view:
-                    state = view.log
-                if state.number != log or state.head_size > seq:
+                mark, standing = self.mark, self.standing
+                if standing.log != log or standing.log_size > seq:
                     return True
                 await self.changed_from(mark)
         return False
@@ -304,7 +331,6 @@ class Registry:
         except Overloaded as error:
             _log.warning("head not signed", code=error.code, detail=error.detail)
             raise
-        self._head = head
         self._advance()
         _log.debug("head", seq=head.statement.value["seq"], catalog=str(head.statement.value["catalog"]))
         return head
