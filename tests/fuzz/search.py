@@ -12,7 +12,7 @@ import sys
 
 import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
-with atheris.instrument_imports(include=["holo"]):
+with atheris.instrument_imports(include=["holo", "h11", "tomllib"]):
     room = importlib.import_module(f"tests.fuzz.targets.{sys.argv[1]}")
 
 from tests.fuzz import corpus

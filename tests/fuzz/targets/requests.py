@@ -16,6 +16,7 @@ from holo.http.base64url import decode_base64url, encode_base64url
 from holo.http.cursor import Cursor, decode_cursor, encode_cursor
 from holo.http.hosts import Hosts
 from holo.http.hot import takes_json
+from holo.http.http1 import _Requests
 from holo.http.negotiation import COSE, EVENTS, HTML, JSON, choose, media_type_of, wait_s_of
 from holo.http.parameters import HANDLE, NAME, NAMESPACE, TAG, selected_name, selection
 from holo.http.query import Parameter, Query, decode_query, encode_query
@@ -175,8 +176,8 @@ def _request_head(data: bytes) -> None:
 
 
 def _h11_request(data: bytes) -> tuple[h11.Request, bytes, bool] | None:
-    """(request, what follows it, whether the connection goes on) as h11 reads ``data``, or None where it does not."""
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.REQUEST_HEAD_BYTES)
+    """(request, what follows it, whether the connection goes on) as the rest of the server reads ``data``, or None."""
+    connection = _Requests(h11.SERVER, max_incomplete_event_size=limits.REQUEST_HEAD_BYTES)
     connection.receive_data(data)
     try:
         request = connection.next_event()
@@ -187,6 +188,54 @@ def _h11_request(data: bytes) -> tuple[h11.Request, bytes, bool] | None:
         return None
     assert isinstance(end, h11.EndOfMessage), "it has a body"
     return request, connection.trailing_data[0], connection.our_state is not h11.MUST_CLOSE
+
+
+def _http1(data: bytes) -> None:
+    """A byte that says where to cut, and bytes from a client: what is read of them does not depend on how they came."""
+    cut, stream = data[:1], data[1:]
+    at = cut[0] * len(stream) // 255 if cut else 0
+    whole, parted = _read_stream([stream]), _read_stream([stream[:at], stream[at:]])
+    each = _read_stream([stream[at : at + 1] for at in range(len(stream))])
+    assert whole == parted == each
+    if "refused" in whole:
+        raise Rejected("request-invalid", "not HTTP/1.1")
+
+
+def _read_stream(pieces: list[bytes]) -> list[str]:
+    """The requests in a stream, and where it ends with a refusal, that. Every request is answered at once."""
+    connection = _Requests(h11.SERVER, max_incomplete_event_size=limits.REQUEST_HEAD_BYTES)
+    found: list[str] = []
+    body = b""
+    for piece in pieces:
+        if not piece:  # that would say that the client has ended
+            continue
+        try:
+            connection.receive_data(piece)
+            while (event := connection.next_event()) is not h11.NEED_DATA:
+                if isinstance(event, h11.Request):
+                    found.append(f"{event.method!r} {event.target!r} {event.http_version!r} {list(event.headers)}")
+                elif isinstance(event, h11.Data):
+                    body += bytes(event.data)
+                elif isinstance(event, h11.EndOfMessage):
+                    found.append(f"{body!r} {list(event.headers)}")
+                    body = b""
+                    if not _answered(connection):
+                        return found
+                else:
+                    return found
+        except h11.RemoteProtocolError:
+            return [*found, "refused"]
+    return [*found, f"{body!r}"]
+
+
+def _answered(connection: h11.Connection) -> bool:
+    """Answer the request; whether another may follow."""
+    connection.send(h11.Response(status_code=200, headers=[(b"content-length", b"0")]))
+    connection.send(h11.EndOfMessage())
+    if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+        return False
+    connection.start_next_cycle()
+    return True
 
 
 def _head_seeds() -> list[bytes]:
@@ -219,6 +268,20 @@ def _head_seeds() -> list[bytes]:
         b" HTTP/1.1\r\nHost: [::1]:8420\r\n\r\nGET",
     )
     return [*whole, *(query + end for end in odd), whole[0] + START + whole[0]]
+
+
+def _stream_seeds() -> list[bytes]:
+    heads = [START + seed for seed in _head_seeds()]
+    others = [
+        b"POST /v1/resolve HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET http://b/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"\r\nGET / HTTP/1.1\nHost: a\n\n",
+    ]
+    return [cut + stream for cut in (b"\x00", b"\x80") for stream in (*heads, *others)]
 
 
 def _query_seeds() -> list[bytes]:
@@ -316,5 +379,12 @@ TARGETS = (
         _head_seeds,
         1024,
         known=(b"\r\n", b" HTTP/1.1", b"Host: localhost\r\n", b"Accept: ", b"Connection: "),
+    ),
+    Target(
+        "http1",
+        _http1,
+        _stream_seeds,
+        1024,
+        known=(b"\r\n", b"Content-Length: ", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b" HTTP/1.1\r\n"),
     ),
 )
