@@ -57,7 +57,7 @@ class Stage:
         self.updates = Updates(corpus)
         self.versions: dict[str, str] = {}
         self._node: Node | None = None
-        self._tls = False
+        self._runs_with: tuple[bool, tuple[str, ...]] = (False, ())
         self._stops: list[Callable[[], None]] = []
 
     @classmethod
@@ -76,13 +76,14 @@ class Stage:
                 stop()
             shutil.rmtree(folder)
 
-    def node(self, *, tls: bool = False) -> Node:
-        """The node, with or without TLS, running; started again where it runs the other way."""
-        if self._node is not None and self._tls != tls:
+    def node(self, *, tls: bool = False, settings: tuple[str, ...] = ()) -> Node:
+        """The node, with or without TLS, with ``settings`` over its profile; started again where it runs otherwise."""
+        if self._node is not None and self._runs_with != (tls, settings):
             self.leave_node()
         if self._node is None:
             cert, key = self.certificate if tls else (None, None)
-            self._node, self._tls = Node(self.home, self.folder / "node.log", cert=cert, key=key), tls
+            self._node = Node(self.home, self.folder / "node.log", cert=cert, key=key, settings=settings)
+            self._runs_with = tls, settings
         return self._node
 
     def leave_node(self) -> None:
