@@ -58,12 +58,11 @@ class Corpus:
 
     def policy(self, at: int) -> Record:
         """The genesis of namespace ``at``: one root, one recovery key, one signer for everything."""
-        statement = _policy(namespace(at), self.root(at), self._key("recovery", at), self.signer(at))
-        return make_record(statement, self.root(at))
+        return make_record(self._genesis(at), self.root(at))
 
     def bindings_of(self, at: int) -> list[Record]:
         """The first revision of every name of namespace ``at``, in order, signed."""
-        genesis, signer = self.policy(at).statement.id, self.signer(at)
+        genesis, signer = _genesis_of(self, at), self.signer(at)
         first = at * self.names_per_namespace
         return [
             make_record(self._binding(at, first + index, genesis, 1, ()), signer)
@@ -73,11 +72,14 @@ class Corpus:
     def update(self, number: int, rev: int = 2) -> Record:
         """Revision ``rev`` of name ``number``, over the one before it: a different content."""
         at = number // self.names_per_namespace
-        genesis = self.policy(at).statement.id
+        genesis = _genesis_of(self, at)
         before: tuple[Cid, ...] = ()
         for earlier in range(1, rev):
             before = (self._binding(at, number, genesis, earlier, before).id,)
         return make_record(self._binding(at, number, genesis, rev, before), self.signer(at))
+
+    def _genesis(self, at: int) -> Statement:
+        return _policy(namespace(at), self.root(at), self._key("recovery", at), self.signer(at))
 
     def _binding(self, at: int, number: int, genesis: Cid, rev: int, prev: Sequence[Cid]) -> Statement:
         handle, tag = _path(number % self.names_per_namespace)
@@ -135,6 +137,11 @@ def _policy(ns: str, root: SigningKey, recovery: SigningKey, signer: SigningKey)
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
+def _genesis_of(corpus: Corpus, at: int) -> Cid:
+    return corpus._genesis(at).id
+
+
+@lru_cache(maxsize=16384)
 def _key_of(seed: bytes) -> SigningKey:
     return SigningKey(seed)
