@@ -72,7 +72,7 @@ class Targets:
     headers: str = ""
 
 
-def names_asked(corpus: Corpus, *, receipt: bool = False) -> Targets:
+def names_asked(corpus: Corpus, *, receipt: bool = False, media_type: str = "") -> Targets:
     """Resolving every name of a corpus, with a signed receipt where ``receipt`` is set."""
     target, more = "/v1/resolve?handle=", "&receipt=1" if receipt else ""
     lua = _NAME_PATH.format(
@@ -83,13 +83,18 @@ def names_asked(corpus: Corpus, *, receipt: bool = False) -> Targets:
         more=more,
     )
     numbers = (0, 1, corpus.bindings // 2, corpus.bindings - 1)
-    return Targets(lua, corpus.bindings, {number: target + corpus.name(number) + more for number in numbers})
+    samples = {number: target + corpus.name(number) + more for number in numbers}
+    return Targets(lua, corpus.bindings, samples, _accept(media_type) if media_type else "")
 
 
 def tags_asked(prefix: str, total: int, media_type: str) -> Targets:
     """Looking up tags ``prefix``0 to ``prefix``(total - 1)."""
     samples = {number: f"{prefix}{number}" for number in (0, total - 1)}
-    return Targets(_TAG_PATH.format(prefix=prefix), total, samples, f"Accept: {media_type}\\r\\n")
+    return Targets(_TAG_PATH.format(prefix=prefix), total, samples, _accept(media_type))
+
+
+def _accept(media_type: str) -> str:
+    return f"Accept: {media_type}\\r\\n"
 
 
 def run_wrk(url: str, targets: Targets, folder: Path, *, connections: int, seconds: float, seed: int) -> Load:

@@ -19,6 +19,7 @@ from bench.publishing import publish_one_by_one
 from bench.rivals import DockerRegistry, Nginx
 from bench.rows import HOLO, Findings, Goal, Row
 from bench.stage import Stage
+from holo.http.negotiation import COSE
 
 _CONNECTIONS: Final = 64
 _RECEIPT_CONNECTIONS: Final = 16
@@ -96,11 +97,18 @@ def resolve_h2(stage: Stage) -> Findings:
 
 
 def resolve_receipt(stage: Stage) -> Findings:
-    """GET resolve with a signed receipt and its proof each, HTTP/1.1, names at random."""
+    """GET resolve, answered with a signed receipt as COSE; beside it with the bundle that proves it, as JSON."""
     findings = Findings()
     node = _node(stage)
-    run = partial(_wrk, stage, node.url, names_asked(stage.corpus, receipt=True), connections=_RECEIPT_CONNECTIONS)
-    measure_in_turn(findings, {HOLO: (node.process, run)}, stage.effort.rounds)
+    wanted = {
+        HOLO: names_asked(stage.corpus, receipt=True, media_type=COSE),
+        "holo, with its proof": names_asked(stage.corpus, receipt=True),
+    }
+    contenders: dict[str, Contender] = {
+        who: (node.process, partial(_wrk, stage, node.url, targets, connections=_RECEIPT_CONNECTIONS))
+        for who, targets in wanted.items()
+    }
+    measure_in_turn(findings, contenders, stage.effort.rounds)
     return findings
 
 
