@@ -8,9 +8,8 @@ sorted by id in order, and signs with the keys of the tests: what it makes is wh
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from holo.core import codec
 from holo.core.cid import DAG_CBOR, Cid
@@ -58,20 +57,53 @@ def opened(data: bytes) -> Any:
 
 def wrapped(value: Any) -> bytes:
     """The bytes of a value that :func:`opened` gave and somebody changed."""
+    layers: list[Layer] = []
+    links: dict[bytes, list[_Link]] = {}
+    _look_through([value], (), layers, links)
+    stale = {id(layer): layer for layer in layers}
     for _ in range(_ROUNDS):
         renamed = {}
-        for layer in list(_layers(value)):
+        for layer in stale.values():
             _sort_entries(layer.value)
             now = Cid.of(DAG_CBOR, codec.encode(_closed(layer.value)))
             if now != layer.id:
                 renamed[layer.id] = now
                 layer.id = now
-        if not renamed:
+        stale = {}
+        for before, now in renamed.items():
+            for link in links.pop(before, []):
+                link.holder[link.at] = now if type(link.holder[link.at]) is Cid else bytes(now)
+                links.setdefault(now, []).append(link)
+                stale.update((id(layer), layer) for layer in link.within)
+        if not stale:
             break
-        value = _renamed(value, renamed)
     _sign(value)
     _sort_parts(value)
     return codec.encode(_closed(value))
+
+
+class _Link(NamedTuple):
+    """Where a link stands, or a byte string that is one, and the layers around it."""
+
+    holder: Any
+    at: Any
+    within: tuple[Layer, ...]
+
+
+def _look_through(value: Any, within: tuple[Layer, ...], layers: list[Layer], links: dict[bytes, list[_Link]]) -> None:
+    """Note every layer, the inner ones first, and every link."""
+    if isinstance(value, list | dict):
+        for at, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(item, bytes):
+                if len(item) == 36:
+                    links.setdefault(item, []).append(_Link(value, at, within))
+            else:
+                _look_through(item, within, layers, links)
+    elif isinstance(value, Layer):
+        _look_through(value.value, (value, *within), layers, links)
+        layers.append(value)
+    elif isinstance(value, Sealed):
+        _look_through(value.payload, within, layers, links)
 
 
 def _opened(value: Any) -> Any:
@@ -121,32 +153,6 @@ def _below(value: Any) -> list[Any]:
     if isinstance(value, Layer):
         return [value.value]
     return [value.payload] if isinstance(value, Sealed) else []
-
-
-def _layers(value: Any) -> Iterator[Layer]:
-    """Every layer, the inner ones first."""
-    for item in _below(value):
-        yield from _layers(item)
-    if isinstance(value, Layer):
-        yield value
-
-
-def _renamed(value: Any, names: dict[Cid, Cid]) -> Any:
-    """``value`` with links, and byte strings that are one, replaced. Lists, maps and layers are changed in place."""
-    if isinstance(value, Cid):
-        return names.get(value, value)
-    if type(value) is bytes:
-        return bytes(names.get(Cid(value), Cid(value))) if len(value) == 36 else value
-    if type(value) is list:
-        value[:] = [_renamed(item, names) for item in value]
-    elif type(value) is dict:
-        for name, item in value.items():
-            value[name] = _renamed(item, names)
-    elif isinstance(value, Layer):
-        value.value = _renamed(value.value, names)
-    elif isinstance(value, Sealed):
-        value.payload = _renamed(value.payload, names)
-    return value
 
 
 def _sign(value: Any) -> None:
