@@ -22,7 +22,7 @@ CBOR: Final = 0x51
 _MULTIHASH: Final = bytes((0x1E, 0x20))
 _PREFIXES: Final = {codec: bytes((0x01, codec)) + _MULTIHASH for codec in (RAW, DAG_CBOR, CBOR)}
 _VALID_PREFIXES: Final = frozenset(_PREFIXES.values())
-_BINARY_BYTES: Final = 36
+CID_BYTES: Final = 36
 _TEXT: Final = re.compile(f"b[a-z2-7]{{{ID_CHARS}}}")
 
 
@@ -45,7 +45,7 @@ class Cid(bytes):
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """The CID these 36 bytes are. Raises ``cid-unsupported`` for other kinds, ``cid-invalid`` for rubbish."""
-        if len(data) == _BINARY_BYTES and data[:4] in _VALID_PREFIXES:
+        if len(data) == CID_BYTES and data[:4] in _VALID_PREFIXES:
             return cls(data)
         if len(data) < 4 or data[0] not in (0x01, 0x12):
             raise Rejected("cid-invalid", f"{len(data)} bytes that start with {data[:4].hex() or 'nothing'}")

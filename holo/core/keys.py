@@ -18,8 +18,8 @@ from holo.core.errors import Rejected
 
 Kid = NewType("Kid", bytes)
 
-_KID_PREFIX: Final = b"\xed\x01"
-_KID_BYTES: Final = 34
+KID_PREFIX: Final = b"\xed\x01"
+KID_BYTES: Final = 34
 _DID_PREFIX: Final = "did:key:z"
 _SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
@@ -37,7 +37,7 @@ class SigningKey:
         """The key made from a 32-byte seed."""
         assert len(seed) == _SEED_BYTES
         public, self._secret = nacl.bindings.crypto_sign_seed_keypair(seed)
-        self.kid = Kid(_KID_PREFIX + public)
+        self.kid = Kid(KID_PREFIX + public)
 
     @property
     def seed(self) -> bytes:
@@ -70,7 +70,7 @@ def kid_of(data: bytes) -> Kid:
     Raises ``key-invalid`` for another kind or length, and for a point of small order or not canonically encoded.
     Whether the point lies on the curve is left to :func:`verify`, so that reading a policy needs no curve arithmetic.
     """
-    if len(data) != _KID_BYTES or data[:2] != _KID_PREFIX:
+    if len(data) != KID_BYTES or data[:2] != KID_PREFIX:
         raise Rejected("key-invalid", f"{len(data)} bytes that start with {data[:2].hex() or 'nothing'}")
     if _small_order_or_not_canonical(data[2:]):
         raise Rejected("key-invalid", "the point has small order or is not canonically encoded")

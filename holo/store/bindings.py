@@ -7,9 +7,9 @@ arrives, and made anew from history where the chain in effect changed in a way t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 from holo.core import binding as rules
 from holo.core import tree
@@ -21,12 +21,13 @@ from holo.core.keys import Kid
 from holo.core.limits import PENDING_PER_SIGNER
 from holo.core.policy import Policy
 from holo.core.state import Cited, shown_pending
-from holo.store.layout import Boxed, NamespaceRow, Past
+from holo.store.layout import ANY_PATH, Boxed, NamespaceRow, Past
 from holo.store.policies import PolicyCache
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
 
 NotCounting = Literal["sealed-out", "waiting"]
+Positions: TypeAlias = Mapping[Cid, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,60 @@ def admit_partial(
     return new
 
 
-def resettle(records: RecordsWriter, cache: PolicyCache, row: NamespaceRow) -> None:
-    """Make every name of a namespace anew from its history, under the chain now in effect."""
-    for path in list(records.paths(row.ns)):
-        after = settle(standings_that_count(records, cache, row, path))
-        if after != records.current(row.ns, path):
-            records.put_current(row.ns, path, after)
+def settle_again(
+    records: RecordsWriter,
+    cache: PolicyCache,
+    row: NamespaceRow,
+    entered: Sequence[Cid],
+    left: Sequence[Cid],
+    *,
+    everything: bool,
+) -> None:
+    """Make names anew from their history, under the chain now in effect: those that wait for a policy that entered.
+
+    Every name where ``everything`` that counts may have changed, as by a seal or another branch. Who cites a policy
+    that left then is not looked up: whatever name it is, it waits.
+    """
+    paths: set[str] = set()
+    for policy in entered:
+        for path in list(records.waiting(row.ns, policy)):
+            records.delete_waiting(row.ns, policy, path)
+            paths.add(path)
+    for policy in left:
+        records.put_waiting(row.ns, policy, ANY_PATH)
+    if everything or ANY_PATH in paths:
+        sealed = _Sealed(records, cache, row)
+        for path in list(records.paths(row.ns)):
+            _settle_name(records, cache, row, path, sealed.of(path))
+    else:
+        for path in sorted(paths):
+            _settle_name(records, cache, row, path)
+
+
+class _Sealed:
+    """What the latest seal in effect keeps, asked for one name after another in order: its tree is read once."""
+
+    def __init__(self, records: RecordsReader, cache: PolicyCache, row: NamespaceRow) -> None:
+        seal = None if row.sealing is None else cache.get(records, row.sealing).seal
+        self._entries = iter(()) if seal is None else tree.iterate(records.node, seal)
+        self._next = next(self._entries, None)
+
+    def of(self, path: str) -> Positions:
+        """Statement → positions of the endorsers that the seal lists, of this name."""
+        key = path.encode()
+        while self._next is not None and self._next[0] < key:
+            self._next = next(self._entries, None)
+        return _positions_in(self._next[1]) if self._next is not None and self._next[0] == key else {}
+
+
+def _settle_name(
+    records: RecordsWriter, cache: PolicyCache, row: NamespaceRow, path: str, sealed: Positions | None = None
+) -> None:
+    before = records.current(row.ns, path)
+    after = settle(standings_that_count(records, cache, row, path, sealed))
+    if after != before:
+        records.put_current(row.ns, path, after)
+    if after != before or next(records.boxes(row.ns, path), None) is not None:
         records.mark_dirty(row.ns, path)
 
 
@@ -172,14 +221,14 @@ def not_counting(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, 
 
 
 def standings_that_count(
-    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
+    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str, sealed: Positions | None = None
 ) -> Iterator[Standing]:
-    """The standings of the highest rev that counts."""
+    """The standings of the highest rev that counts. ``sealed`` is what the latest seal keeps, where it is known."""
     top: int | None = None
-    for _, past in list(records.history(row.ns, path)):
+    for _, past in records.history(row.ns, path):
         if top is not None and past.rev < top:
             return
-        found = _standing_of(records, cache, row, path, past)
+        found = _standing_of(records, cache, row, path, past, sealed=sealed)
         if isinstance(found, Standing):
             top = past.rev
             yield found
@@ -192,10 +241,12 @@ def _standing_of(
     path: str,
     past: Past,
     positions: tuple[int, ...] | None = None,
+    sealed: Positions | None = None,
 ) -> Standing | NotCounting:
     """The standing of a stored complete statement, or why it does not count: "waiting" or "sealed-out".
 
-    ``positions`` are those of all endorsers that are held of it, where the caller knows them.
+    ``positions`` are those of all endorsers that are held of it, ``sealed`` what the latest seal keeps of its name,
+    where the caller knows them.
     """
     policy_row = records.policy_row(row.ns, past.policy)
     assert policy_row is not None
@@ -203,7 +254,8 @@ def _standing_of(
         return "waiting"
     policy = cache.get(records, past.policy)
     if row.sealing is not None and policy_row.seq < row.sealing_seq:
-        sealed = sealed_positions(records, cache, row, path)
+        if sealed is None:
+            sealed = sealed_positions(records, cache, row, path)
         if past.id not in sealed:
             return "sealed-out"
         positions = sealed[past.id]
@@ -213,15 +265,16 @@ def _standing_of(
     return Standing(past.id, past.rev, past.cid, past.policy, positions, policy.signers[positions[0]].key)
 
 
-def sealed_positions(
-    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str
-) -> Mapping[Cid, tuple[int, ...]]:
+def sealed_positions(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str) -> Positions:
     """What the latest seal in effect keeps of a name: statement → positions of the endorsers it lists."""
     if row.sealing is None:
         return {}
     seal = cache.get(records, row.sealing).seal
     assert seal is not None
-    value: list[Any] = tree.get(records.node, seal, path.encode()) or []
+    return _positions_in(tree.get(records.node, seal, path.encode()) or [])
+
+
+def _positions_in(value: tree.Value) -> Positions:
     return {entry[0]: tuple(entry[1]) for entry in value}
 
 

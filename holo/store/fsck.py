@@ -142,6 +142,11 @@ def _name(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: s
             yield Fault("history", name, f"the row of {past.id!s} contradicts its statement")
         if next(records.receipts_about(past.id), None) is None:
             yield Fault("history", name, f"statement {past.id!s} was admitted without a receipt")
+    cited = {past.policy for _, past in records.history(row.ns, path)}
+    for policy in cited | {box.policy for box in records.boxes(row.ns, path)}:
+        known = records.policy_row(row.ns, policy)
+        if known is not None and not known.in_effect and not records.waits(row.ns, policy, path):
+            yield Fault("waiting", name, f"is not noted to wait for {policy!s}")
     if settle(standings_that_count(records, cache, row, path)) != records.current(row.ns, path):
         yield Fault("current", name, "is not what its history settles to")
 

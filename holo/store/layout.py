@@ -7,17 +7,19 @@ logs by number and sequence. The layout is private to one node and carries a sch
 table                 key                                                    value
 ====================  =====================================================  =====================================
 statements            statement id                                           payload
-endorsements          statement id, kid                                      signature (complete records only)
+statements            statement id, kid                                      signature (complete records only)
+statements            statement id, log number, seq                          empty (a receipt about it)
 namespaces            ns                                                     :class:`NamespaceRow`
 conflicts             ns 0 rival genesis                                     empty
 policies              ns 0 policy id                                         :class:`PolicyRow`
 current               ns 0 path                                              one or two standings
 history               ns 0 path 0 rev descending, statement id               [cid, policy]
+waiting               ns 0 policy id, path                                   empty (a policy not in effect is cited)
 boxes                 ns 0 path 0 policy digest, key, rev descending, id     signature (partial records only)
 receipts              log number, seq                                        envelope
 receipt_ids           receipt id                                             log number, seq
 receipt_types         type 0 log number, seq                                 empty
-receipt_subjects      subject id, log number, seq                            empty
+receipt_subjects      ns, or ns/path, log number, seq                        empty
 logs                  log number                                             envelope of the log-genesis
 hashes                log number, level, index                               32 bytes of the RFC 9162 tree
 heads                 log number, seq                                        envelope
@@ -28,6 +30,9 @@ catalogs              catalog CID                                            num
 seals                 CID                                                    tree node of a seal, never collected
 dirty                 ns 0 path, or ns 0 0 for the namespace itself          empty
 ====================  =====================================================  =====================================
+
+What belongs to one statement lies in one place, because a place that nothing else is near costs two pages to write.
+``endorsements`` is empty since schema 2, and ``waiting`` new.
 """
 
 from __future__ import annotations
@@ -41,19 +46,19 @@ import cbor2
 from holo.core.binding import Standing
 from holo.core.chain import HeldCode
 from holo.core.cid import DAG_CBOR, Cid
-from holo.core.keys import Kid
+from holo.core.keys import KID_PREFIX, Kid
 from holo.core.limits import INT_MAX
 
 DATABASES: Final = (
-    "meta", "statements", "endorsements", "namespaces", "conflicts", "policies", "current", "history", "boxes",
-    "receipts", "receipt_ids", "receipt_types", "receipt_subjects", "logs", "hashes", "heads",
+    "meta", "statements", "endorsements", "namespaces", "conflicts", "policies", "current", "history", "waiting",
+    "boxes", "receipts", "receipt_ids", "receipt_types", "receipt_subjects", "logs", "hashes", "heads",
     "nodes", "dead", "dead_at", "catalogs", "seals", "dirty",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRow:
-    """A hosted namespace. ``waiting`` says that statements citing a policy not in effect may be stored."""
+    """A hosted namespace."""
 
     ns: str
     genesis: Cid
@@ -62,7 +67,6 @@ class NamespaceRow:
     sealing: Cid | None
     sealing_seq: int
     held: tuple[HeldCode, Cid] | None
-    waiting: bool
     state: Cid | None  # the namespace state of the last head, or None before the first
 
 
@@ -121,6 +125,20 @@ def seq_key(log: int, seq: int) -> bytes:
     return log.to_bytes(4, "big") + seq.to_bytes(8, "big")
 
 
+def endorsements_key(statement: Cid) -> bytes:
+    """What the keys of a statement's endorsements begin with: its id and what every kid begins with."""
+    return statement + KID_PREFIX
+
+
+ANY_PATH: Final = ""
+"""Stands in ``waiting`` for every name of a namespace, and sorts before each."""
+
+
+def waiting_key(ns: str, policy: Cid, path: str) -> bytes:
+    """The key of a name that waits for a policy."""
+    return ns.encode() + b"\0" + policy + path.encode()
+
+
 def box_prefix(ns: str, path: str, policy: Cid, kid: Kid) -> bytes:
     """What the keys of one mailbox begin with."""
     return name_key(ns, path) + b"\0" + policy.digest + kid[2:]
@@ -136,7 +154,7 @@ def decode_box(key: bytes, signature: bytes) -> Boxed:
     key = bytes(key)
     return Boxed(
         policy=Cid.from_digest(DAG_CBOR, key[:32]),
-        kid=Kid(b"\xed\x01" + key[32:64]),
+        kid=Kid(KID_PREFIX + key[32:64]),
         rev=ascending(key[64:72]),
         id=Cid(key[72:]),
         signature=bytes(signature),
@@ -148,13 +166,13 @@ def encode_namespace(row: NamespaceRow) -> bytes:
     held = None if row.held is None else [row.held[0], bytes(row.held[1])]
     sealing = None if row.sealing is None else bytes(row.sealing)
     state = None if row.state is None else bytes(row.state)
-    value = [bytes(row.genesis), bytes(row.policy), row.policy_seq, sealing, row.sealing_seq, held, row.waiting, state]
+    value = [bytes(row.genesis), bytes(row.policy), row.policy_seq, sealing, row.sealing_seq, held, state]
     return cbor2.dumps(value)
 
 
 def decode_namespace(ns: str, data: bytes) -> NamespaceRow:
     """The row these bytes are."""
-    genesis, policy, policy_seq, sealing, sealing_seq, held, waiting, state = cbor2.loads(data)
+    genesis, policy, policy_seq, sealing, sealing_seq, held, state = cbor2.loads(data)
     return NamespaceRow(
         ns=ns,
         genesis=Cid(genesis),
@@ -163,7 +181,6 @@ def decode_namespace(ns: str, data: bytes) -> NamespaceRow:
         sealing=None if sealing is None else Cid(sealing),
         sealing_seq=sealing_seq,
         held=None if held is None else (held[0], Cid(held[1])),
-        waiting=waiting,
         state=None if state is None else Cid(state),
     )
 

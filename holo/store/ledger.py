@@ -7,27 +7,26 @@ state depends only on the set of records already admitted, never on the clock, o
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
 from holo.core import limits
 from holo.core.binding import Binding, Standing, judge, state_of
 from holo.core.cid import Cid
-from holo.core.envelope import Record
+from holo.core.envelope import Record, decode_envelope, open_statement
 from holo.core.errors import Conflict, Rejected
 from holo.core.keys import Kid
 from holo.core.policy import Policy, check_genesis
 from holo.core.receipt import (
+    BINDING_RECEIPT,
+    POLICY_RECEIPT,
     Action,
-    BindingReceipt,
     BindingState,
-    PolicyReceipt,
     PolicyState,
     make_binding_receipt,
     make_denial_receipt,
     make_policy_receipt,
-    open_receipt,
 )
 from holo.store import bindings, policies
 from holo.store.journal import Journal, Receipt
@@ -121,7 +120,7 @@ class Ledger:
         make = partial(
             make_denial_receipt, action=action, subject=subject, code=error.code, rule=rule, requester=requester
         )
-        return journal.append(make, [bytes(subject)] if subject else [])
+        return journal.append(make, [subject] if subject else [])
 
     # --- bindings
 
@@ -144,7 +143,7 @@ class Ledger:
         change = bindings.admit_complete(records, self.cache, row, binding, added, record, had, before)
         counts, after = change.counts, change.after
         if counts == "waiting":
-            self._note_waiting(records, row, binding)
+            self._note_waiting(records, binding)
         if change.new and row.held is not None and self._seal_may_be_whole(records, row.ns, binding.id):
             row = self._rechain(records, row)
             counts = bindings.not_counting(records, self.cache, row, binding)
@@ -169,7 +168,7 @@ class Ledger:
     ) -> Outcome:
         binding = submission.binding
         new = bindings.admit_partial(records, self.cache, row, binding, positions, submission.record)
-        self._note_waiting(records, row, binding)
+        self._note_waiting(records, binding)
         boxed = self._boxed(records, binding)
         return self._binding_outcome(records, journal, row, binding, new, "pending", boxed, len(boxed), need, ())
 
@@ -203,10 +202,11 @@ class Ledger:
         if policy_row is not None and policy_row.in_effect and policy_row.seq < row.sealing_seq:
             raise Rejected("binding-sealed-out", f"sealed by {row.sealing!s}", subject=str(binding.name))
 
-    def _note_waiting(self, records: RecordsWriter, row: NamespaceRow, binding: Binding) -> None:
-        policy_row = records.policy_row(row.ns, binding.policy)
-        if policy_row is not None and not policy_row.in_effect and not row.waiting:
-            records.put_namespace(replace(row, waiting=True))
+    def _note_waiting(self, records: RecordsWriter, binding: Binding) -> None:
+        ns = binding.name.namespace
+        policy_row = records.policy_row(ns, binding.policy)
+        if policy_row is not None and not policy_row.in_effect:
+            records.put_waiting(ns, binding.policy, binding.name.path)
 
     def _binding_outcome(
         self,
@@ -221,12 +221,12 @@ class Ledger:
         need: int,
         displaced: tuple[Cid, ...],
     ) -> Outcome:
-        first = None if new else self._first_receipt(records, binding.id, BindingReceipt, state)
+        first = None if new else self._first_receipt(records, binding.id, BINDING_RECEIPT, state)
         if first is not None:
             log, receipt = first
         else:
             make = partial(make_binding_receipt, binding, state=state, endorsers=endorsers, displaced=displaced)
-            log, receipt = journal.number, journal.append(make, [bytes(binding.id), _subject(binding)])
+            log, receipt = journal.number, journal.append(make, [binding.id, _subject(binding)])
         return Outcome(binding.id, row.ns, binding.name.path, new, state, have, need, log, receipt, displaced)
 
     def _boxed(self, records: RecordsWriter, binding: Binding) -> Collection[Kid]:
@@ -251,7 +251,9 @@ class Ledger:
             fresh = records.namespace(policy.ns)
         assert fresh is not None
         sealed = False
-        if policy.seal is not None and (new or submission.nodes):
+        known = records.policy_row(policy.ns, policy.id)
+        assert known is not None
+        if policy.seal is not None and not known.sealed and (new or submission.nodes):
             seals = Seals(records, self.cache, self._missing.get(policy.ns, {}))
             # The nodes may also have come by another way, with nobody looking: then what is held is looked at again.
             sealed = seals.keep_nodes(records, policy, submission.nodes) or fresh.held is not None
@@ -259,13 +261,13 @@ class Ledger:
             records.mark_dirty(policy.ns, None)
             fresh = self._rechain(records, fresh)
         state = self._policy_state(records, fresh, policy)
-        first = None if new else self._first_receipt(records, policy.id, PolicyReceipt, state)
+        first = None if new else self._first_receipt(records, policy.id, POLICY_RECEIPT, state)
         if first is not None:
             log, receipt = first
         else:
             endorsers = list(records.endorsements(policy.id))
             make = partial(make_policy_receipt, policy, genesis=fresh.genesis, state=state, endorsers=endorsers)
-            log, receipt = journal.number, journal.append(make, [bytes(policy.id), policy.ns.encode()])
+            log, receipt = journal.number, journal.append(make, [policy.id, policy.ns.encode()])
         have = len(records.endorsements(policy.id))
         return Outcome(policy.id, policy.ns, None, new, state, have, have, log, receipt)
 
@@ -284,36 +286,25 @@ class Ledger:
         raise Rejected("genesis-foreign", f"{row.ns} is {row.genesis!s} here", subject=row.ns)
 
     def _rechain(self, records: RecordsWriter, row: NamespaceRow) -> NamespaceRow:
-        """Decide the chain again and, where what counts has changed, every name of the namespace."""
+        """Decide the chain again, and settle the names whose statements now count, or count no more."""
         latest = records.namespace(row.ns)
         assert latest is not None
         seals = Seals(records, self.cache, self._missing.setdefault(row.ns, {}))
         chain = policies.decide(records, self.cache, latest, seals)
         if chain.held is None:
             del self._missing[row.ns]
-        new = policies.write_chain(records, latest, chain)
+        new, entered, left = policies.write_chain(records, latest, chain)
         if new == latest:
             return new
         records.mark_dirty(row.ns, None)
         extends = chain.index_of(latest.policy) is not None and new.sealing == latest.sealing
-        if not extends or latest.waiting:
-            if latest.waiting:
-                new = replace(new, waiting=False)
-                records.put_namespace(new)
-            bindings.resettle(records, self.cache, new)
-            if new.held is not None or self._waits(records, new):
-                new = replace(new, waiting=True)
-                records.put_namespace(new)
+        bindings.settle_again(records, self.cache, new, entered, left, everything=not extends)
         return new
 
     def _seal_may_be_whole(self, records: RecordsWriter, ns: str, arrived: Cid) -> bool:
         """Whether a held namespace may have all its seal names, now that a statement arrived."""
         missing = self._missing.get(ns)
         return missing is None or Seals(records, self.cache, missing).arrived(arrived)
-
-    def _waits(self, records: RecordsWriter, row: NamespaceRow) -> bool:
-        """Whether some known policy is not in effect, so that statements citing it may be waiting."""
-        return any(not item.in_effect for _, item in records.policy_rows(row.ns))
 
     def _policy_state(self, records: RecordsWriter, row: NamespaceRow, policy: Policy) -> PolicyState:
         found = records.policy_row(policy.ns, policy.id)
@@ -322,14 +313,14 @@ class Ledger:
             return "effective"
         return "held" if row.held is not None else "rival"
 
-    def _first_receipt(
-        self, records: RecordsWriter, subject: Cid, kind: type[BindingReceipt | PolicyReceipt], state: str
-    ) -> tuple[int, Receipt] | None:
+    def _first_receipt(self, records: RecordsWriter, subject: Cid, type: str, state: str) -> tuple[int, Receipt] | None:
         """(log number, receipt) of the first that says ``subject`` was taken in, as pending or as complete."""
         for log, seq, envelope in records.receipts_about(subject):
-            found = open_receipt(envelope)
-            if isinstance(found, kind) and (found.state == "pending") == (state == "pending"):
-                return log, Receipt(seq, found.id, envelope)
+            found, _, payload, _ = decode_envelope(envelope, limits.RECEIPT_BYTES)  # this node's own: good, and strict
+            if found == type:
+                statement = open_statement(payload, type, limits.RECEIPT_BYTES)
+                if (statement.value["state"] == "pending") == (state == "pending"):
+                    return log, Receipt(seq, statement.id, envelope)
         return None
 
 

@@ -20,7 +20,7 @@ from holo.core.keys import Kid
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, decode_policy
 from holo.core.state import Cited, parse_current
 from holo.core.tree_node import Branch, decode_node
-from holo.store.layout import NamespaceRow, PolicyRow
+from holo.store.layout import NamespaceRow, Past, PolicyRow
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
 
@@ -100,7 +100,6 @@ def host_namespace(records: RecordsWriter, genesis: Policy) -> None:
         sealing=None,
         sealing_seq=0,
         held=None,
-        waiting=False,
         state=None,
     )
     records.put_namespace(row)
@@ -116,16 +115,20 @@ def decide(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, seals:
     return decide_chain(row.genesis, cache.known(records, row.ns), satisfied)
 
 
-def write_chain(records: RecordsWriter, row: NamespaceRow, chain: Chain) -> NamespaceRow:
-    """Write down which policies are in effect. Returns the namespace's new row."""
+def write_chain(records: RecordsWriter, row: NamespaceRow, chain: Chain) -> tuple[NamespaceRow, list[Cid], list[Cid]]:
+    """Write down which policies are in effect. Returns the namespace's new row, who entered into effect, who left."""
     in_effect = {policy.id for policy in chain.policies[: chain.effective + 1]}
     sealed = {policy.id for policy in chain.policies[: chain.effective + 1] if policy.seal is not None}
     latest = chain.sealing
+    entered: list[Cid] = []
+    left: list[Cid] = []
     for cid, old in list(records.policy_rows(row.ns)):
         # Only the latest seal in effect was certainly checked; earlier ones are implied by nothing and need nothing.
         new = replace(old, in_effect=cid in in_effect, sealed=old.sealed or (cid in sealed and cid == _id(latest)))
         if new != old:
             records.put_policy_row(row.ns, cid, new)
+        if new.in_effect != old.in_effect:
+            (entered if new.in_effect else left).append(cid)
     new_row = replace(
         row,
         policy=chain.policy.id,
@@ -136,7 +139,7 @@ def write_chain(records: RecordsWriter, row: NamespaceRow, chain: Chain) -> Name
     )
     if new_row != row:
         records.put_namespace(new_row)
-    return new_row
+    return new_row, entered, left
 
 
 class Seals:
@@ -223,26 +226,43 @@ class Seals:
 
     def _entry_lacks(self, ns: str, key: bytes, cited: Cited, earlier: set[Cid], root: Cid) -> Iterator[Cid]:
         statement = cited.statement
-        payload = self._records.payload(statement)
-        if payload is None:
-            yield statement
-            return
         try:
-            item = bindings.decode_binding(payload)
+            past = self._newest(ns, key, statement) or self._parsed(ns, key, statement)
         except Rejected:
             yield root
             return
-        if item.name.namespace != ns or item.name.path.encode() != key or item.policy not in earlier:
+        if past is None:
+            yield statement
+            return
+        if past.policy not in earlier:
             yield root
             return
-        policy = self._cache.get(self._records, item.policy)
-        if not _positions_valid(cited.positions, policy, item):
+        policy = self._cache.get(self._records, past.policy)
+        path = key.decode()
+        if not _positions_valid(cited.positions, policy, path):
             yield root
             return
         endorsed = self._records.endorsements(statement)
-        complete = self._records.past(ns, item.name.path, item.rev, statement)
+        complete = self._records.past(ns, path, past.rev, statement)
         if not complete or any(policy.signers[at].key not in endorsed for at in cited.positions):
             yield statement
+
+    def _newest(self, ns: str, key: bytes, statement: Cid) -> Past | None:
+        """A complete statement of the name ``key`` that is its newest, as most that seals name are."""
+        if not key.isascii() or b"\0" in key:
+            return None
+        found = next(self._records.history(ns, key.decode()), None)
+        return found[1] if found is not None and found[1].id == statement else None
+
+    def _parsed(self, ns: str, key: bytes, statement: Cid) -> Past | None:
+        """Any stored statement; None where it is not held. Raises where it is not one of the name ``key``."""
+        payload = self._records.payload(statement)
+        if payload is None:
+            return None
+        item = bindings.decode_binding(payload)
+        if item.name.namespace != ns or item.name.path.encode() != key:
+            raise Rejected("tree-invalid", f"{statement!s} is of {item.name}")
+        return Past(item.rev, item.id, item.cid, item.policy)
 
 
 def own_nodes(records: RecordsReader, seal: Cid, given: Sequence[bytes]) -> tuple[list[bytes], bool]:
@@ -279,13 +299,13 @@ def _reachable(root: Cid, find: Callable[[Cid], bytes | None]) -> Iterator[tuple
             stack += links
 
 
-def _positions_valid(positions: tuple[int, ...], policy: Policy, item: bindings.Binding) -> bool:
-    """Whether a seal's list of positions, which is ascending, is one a complete record of this binding could have."""
+def _positions_valid(positions: tuple[int, ...], policy: Policy, path: str) -> bool:
+    """Whether a seal's list of positions, which is ascending, is one a complete record of this name could have."""
     if positions[-1] >= len(policy.signers):
         return False
+    handle, _, tag = path.rpartition("/")
     kids = [policy.signers[at].key for at in positions]
-    allowed = policy.positions(kids, item.name.handle, item.name.tag)
-    return allowed == positions and len(positions) >= policy.threshold_for(item.name.tag)
+    return policy.positions(kids, handle, tag) == positions and len(positions) >= policy.threshold_for(tag)
 
 
 def _said_below(policy: Policy, together: Sequence[tuple[Policy, Record]]) -> list[set[Kid]]:

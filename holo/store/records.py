@@ -8,11 +8,12 @@ from typing import Any
 import cbor2
 
 from holo.core.binding import Standing
-from holo.core.cid import Cid
+from holo.core.cid import CID_BYTES, Cid
 from holo.core.errors import Missing
-from holo.core.keys import Kid
+from holo.core.keys import KID_BYTES, Kid
 from holo.store.environment import Reader, after_prefix
 from holo.store.layout import (
+    ANY_PATH,
     Boxed,
     NamespaceRow,
     Past,
@@ -23,9 +24,11 @@ from holo.store.layout import (
     decode_namespace,
     decode_standings,
     descending,
+    endorsements_key,
     log_key,
     name_key,
     seq_key,
+    waiting_key,
 )
 
 
@@ -45,17 +48,19 @@ class RecordsReader:
     def payloads(self) -> Iterator[tuple[Cid, bytes]]:
         """Every stored statement."""
         for key, value in self._r.range("statements", b""):
-            yield Cid(key), bytes(value)
+            if len(key) == CID_BYTES:
+                yield Cid(key), value
 
     def all_endorsements(self) -> Iterator[tuple[Cid, Kid, bytes]]:
         """Every endorsement of a complete record."""
-        for key, value in self._r.range("endorsements", b""):
-            yield Cid(key[:36]), Kid(bytes(key[36:])), bytes(value)
+        for key, value in self._r.range("statements", b""):
+            if len(key) == CID_BYTES + KID_BYTES:
+                yield Cid(key[:CID_BYTES]), Kid(key[CID_BYTES:]), value
 
     def endorsements(self, statement: Cid) -> dict[Kid, bytes]:
         """kid → signature of a complete record."""
-        found = self._r.range("endorsements", statement, after_prefix(statement))
-        return {Kid(bytes(key[36:])): bytes(value) for key, value in found}
+        prefix = endorsements_key(statement)
+        return {Kid(key[CID_BYTES:]): value for key, value in self._r.range("statements", prefix, after_prefix(prefix))}
 
     # --- namespaces and policies
 
@@ -119,6 +124,16 @@ class RecordsReader:
     def past(self, ns: str, path: str, rev: int, statement: Cid) -> bool:
         """Whether this complete statement is held."""
         return self._r.get("history", name_key(ns, path) + b"\0" + descending(rev) + statement) is not None
+
+    def waiting(self, ns: str, policy: Cid) -> Iterator[str]:
+        """The paths of names that cite a policy that is not in effect; ``ANY_PATH`` first where any name may."""
+        prefix = waiting_key(ns, policy, "")
+        for key, _ in self._r.range("waiting", prefix, after_prefix(prefix)):
+            yield key[len(prefix) :].decode()
+
+    def waits(self, ns: str, policy: Cid, path: str) -> bool:
+        """Whether a name is known to wait for a policy."""
+        return any(self._r.contains("waiting", waiting_key(ns, policy, either)) for either in (path, ANY_PATH))
 
     def boxes(self, ns: str, path: str) -> Iterator[Boxed]:
         """All partial endorsements of a name."""
@@ -238,12 +253,22 @@ class RecordsReader:
             yield seq, bytes(self._r.get("receipts", seq_key(log, seq)) or b"")
 
     def receipts_about(self, subject: bytes, log: int = 0, since: int = 0) -> Iterator[tuple[int, int, bytes]]:
-        """(log number, seq, envelope) about a subject, from (log, since) on."""
-        for key, _ in self._r.range("receipt_subjects", subject + seq_key(log, since), after_prefix(subject)):
-            place = bytes(key[len(subject) :])
+        """(log number, seq, envelope) about a statement, ``ns`` or ``ns/path``, from (log, since) on."""
+        start = subject + seq_key(log, since)
+        if isinstance(subject, Cid):
+            found = self._r.range("statements", start, endorsements_key(subject))
+        else:
+            found = self._r.range("receipt_subjects", start, after_prefix(subject))
+        for key, _ in found:
+            place = key[len(subject) :]
             if len(place) == 12:  # a longer subject may share the prefix
                 data = self._r.get("receipts", place)
-                yield int.from_bytes(place[:4], "big"), int.from_bytes(place[4:], "big"), bytes(data or b"")
+                yield int.from_bytes(place[:4], "big"), int.from_bytes(place[4:], "big"), data or b""
+
+    def log_size(self, log: int) -> int:
+        """How many receipts a log has."""
+        last = self._r.last("receipts", log_key(log))
+        return 0 if last is None else int.from_bytes(last[0][4:], "big") + 1
 
     def head(self, log: int, seq: int) -> bytes | None:
         return self._r.get("heads", seq_key(log, seq))

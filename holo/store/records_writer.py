@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import cbor2
@@ -22,10 +23,12 @@ from holo.store.layout import (
     log_key,
     name_key,
     seq_key,
+    waiting_key,
 )
 from holo.store.records import RecordsReader
 
 _ROWS_KEPT: Final = 1024
+_ROWS_TAKEN: Final = 4096
 
 _Key = TypeVar("_Key")
 _Row = TypeVar("_Row")
@@ -59,7 +62,7 @@ class RecordsWriter(RecordsReader):
         self._w.delete("statements", statement)
 
     def put_endorsement(self, statement: Cid, kid: Kid, signature: bytes) -> None:
-        self._w.put("endorsements", statement + kid, signature)
+        self._w.put("statements", statement + kid, signature)
 
     def put_namespace(self, row: NamespaceRow) -> None:
         self._w.put("namespaces", row.ns.encode(), encode_namespace(row))
@@ -81,6 +84,13 @@ class RecordsWriter(RecordsReader):
     def put_past(self, ns: str, path: str, past: Past) -> None:
         key = name_key(ns, path) + b"\0" + descending(past.rev) + past.id
         self._w.put("history", key, cbor2.dumps([None if past.cid is None else bytes(past.cid), bytes(past.policy)]))
+
+    def put_waiting(self, ns: str, policy: Cid, path: str) -> None:
+        """Note that a name cites a policy that is not in effect, or with ``ANY_PATH`` that any name may."""
+        self._w.put("waiting", waiting_key(ns, policy, path), b"")
+
+    def delete_waiting(self, ns: str, policy: Cid, path: str) -> None:
+        self._w.delete("waiting", waiting_key(ns, policy, path))
 
     def put_box(self, ns: str, path: str, item: Boxed) -> None:
         self._w.put("boxes", box_key(ns, path, item), item.signature)
@@ -131,10 +141,22 @@ class RecordsWriter(RecordsReader):
         self._w.put("receipt_ids", receipt, place)
         self._w.put("receipt_types", type.encode() + b"\0" + place, b"")
         for subject in subjects:
-            self._w.put("receipt_subjects", subject + place, b"")
+            self._w.put("statements" if isinstance(subject, Cid) else "receipt_subjects", subject + place, b"")
 
     def put_head(self, log: int, seq: int, envelope: bytes) -> None:
         self._w.put("heads", seq_key(log, seq), envelope)
+
+    def take_rows(self, table: str, start: bytes, stop: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Rows as they lie in a table, each removed from it; for upgrades."""
+        while rows := list(self._w.range(table, start, stop, limit=_ROWS_TAKEN)):
+            for key, value in rows:
+                self._w.delete(table, key)
+                yield key, value
+            start = rows[-1][0] + b"\0"
+
+    def put_row(self, table: str, key: bytes, value: bytes) -> None:
+        """Put a row as it lies in a table; for upgrades."""
+        self._w.put(table, key, value)
 
     def put_meta(self, key: str, value: Any) -> None:
         self._w.put("meta", key.encode(), cbor2.dumps(value))

@@ -43,11 +43,9 @@ class Snapshot:
 
     def build(self, before: Cid | None) -> Cid:
         """The catalog of the records as they are, from the last head's catalog ``before``; clears the dirty marks."""
-        changed: dict[str, list[str]] = {}
+        changed: dict[str, list[str | None]] = {}
         for ns, path in list(self._records.dirty()):
-            paths = changed.setdefault(ns, [])
-            if path is not None:
-                paths.append(path)
+            changed.setdefault(ns, []).append(path)
             self._records.clear_dirty(ns, path)
         old = self._catalog(before)
         entries: dict[bytes, tree.Value | None] = {}
@@ -62,10 +60,12 @@ class Snapshot:
             self._records.bury_node(cid, self._number)
         return after
 
-    def _namespace(self, row: NamespaceRow, paths: list[str]) -> Cid:
-        """Bring one namespace's trees and state up to date; returns the state's CID."""
+    def _namespace(self, row: NamespaceRow, marks: list[str | None]) -> Cid:
+        """Bring one namespace's trees and state up to date, None among ``marks`` for its policies; returns the CID."""
         old = None if row.state is None else decode_namespace_state(self._records.node(row.state))
         empty = tree.EMPTY
+        paths = [path for path in marks if path is not None]
+        policies = policy_values(self._records, row.ns) if None in marks else {}
         names = {path.encode(): binding_value(self._records, row, path) for path in paths}
         boxes = {path.encode(): pending_value(self._records, self._cache, row, path) for path in paths}
         bindings_root = self._update(old.bindings if old else empty, names)
@@ -74,7 +74,7 @@ class Snapshot:
             genesis=row.genesis,
             policy=row.policy,
             held=row.held,
-            policies=self._update(old.policies if old else empty, policy_values(self._records, row.ns)),
+            policies=self._update(old.policies if old else empty, policies),
             bindings=bindings_root,
             pending=self._update(old.pending if old else empty, boxes),
             count=tree.count(self._records.node, bindings_root),
@@ -91,7 +91,7 @@ class Snapshot:
         return decode_catalog(self._records.node(before))
 
     def _update(self, root: Cid, changes: dict[bytes, tree.Value | None]) -> Cid:
-        if not changes:
+        if not changes or (root == tree.EMPTY and not any(changes.values())):
             return root
         change = tree.update(self._records.node, root, changes)
         for cid, data in change.added.items():

@@ -26,7 +26,7 @@ from holo.core.errors import HoloError, Rejected, StoreFailed
 from holo.core.keys import Kid, SigningKey, did_of
 from holo.core.receipt import Action
 from holo.store import journal as journals
-from holo.store import snapshot
+from holo.store import snapshot, upgrade
 from holo.store.environment import Environment
 from holo.store.journal import Journal, LogState
 from holo.store.layout import DATABASES
@@ -37,8 +37,8 @@ from holo.store.records_writer import RecordsWriter
 from holo.store.turn import Turn
 from holo.store.view import View
 
-SCHEMA: Final = 1
-UPGRADES: Final[dict[int, Callable[[RecordsWriter], None]]] = {}
+SCHEMA: Final = 2
+UPGRADES: Final[dict[int, Callable[[RecordsWriter], None]]] = {1: upgrade.from_1}
 """schema → what turns a store of it into the next one, inside the transaction that opens it."""
 
 _WITNESS: Final = "witness.json"
@@ -109,7 +109,7 @@ class Store:
             turn=self.turn,
         )
         try:
-            self._check_schema()
+            self._check_schema(readonly)
             if not readonly:
                 self._prepare()
         except BaseException:
@@ -211,11 +211,11 @@ class Store:
                 raise
             self._write_witness(journal.state)
 
-    def _check_schema(self) -> None:
+    def _check_schema(self, readonly: bool) -> None:
         with self._env.read() as reader:
             records = RecordsReader(reader)
             schema, node = records.meta("schema"), records.meta("node")
-        if schema is not None and schema != SCHEMA and schema not in UPGRADES:
+        if schema is not None and schema != SCHEMA and (readonly or schema not in UPGRADES):
             raise StoreFailed("store-version", f"{self._path} has schema {schema}; this version reads {SCHEMA}")
         if node is not None and node != self.key.kid:
             raise StoreFailed("node-key-lost", f"{self._path} belongs to another node key, {did_of(Kid(node))}")

@@ -110,10 +110,10 @@ class View:
         number, seq, _ = self.receipt(receipt)
         state = self.log
         if number != state.number:
-            size = self._log_size(number) if size is None else size
+            size = self.records.log_size(number) if size is None else size
         else:
             size = state.size if size is None else size
-        if not seq < size <= (state.size if number == state.number else self._log_size(number)):
+        if not seq < size <= (state.size if number == state.number else self.records.log_size(number)):
             raise Rejected("request-invalid", f"size {size} does not cover entry {seq} or is beyond the log")
         return seq, size, rfc9162.inclusion_proof(seq, size, lambda level, at: self.records.log_hash(number, level, at))
 
@@ -125,9 +125,6 @@ class View:
         return rfc9162.consistency_proof(
             old_size, new_size, lambda level, at: self.records.log_hash(state.number, level, at)
         )
-
-    def _log_size(self, number: int) -> int:
-        return sum(1 for _ in self.records.receipts(number))
 
     # --- namespaces and policies
 

@@ -1,0 +1,91 @@
+"""A store that an earlier version wrote is opened by this one with all it held.
+
+``schema-1.mdb.xz`` is the data file of a store of schema 1, as that version left it: a namespace whose policies rival,
+names that are settled, forked, half endorsed and waiting for either rival, a refusal, two heads, and a name no head
+covers.
+"""
+
+from __future__ import annotations
+
+import lzma
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from holo.core.cid import Cid
+from holo.core.errors import StoreFailed
+from holo.core.names import Name
+from holo.core.receipt import BindingReceipt, DenialReceipt, open_receipt
+from holo.store.fsck import check_store
+from holo.store.layout import ANY_PATH
+from holo.store.store import SCHEMA, Store
+from holo.store.view import View
+from tests.store.people import ALICE, BOB, CAROL, NODE, RECOVERY, ROOT, admitted, binding, open_store, policy, submit
+
+GENESIS = policy(ALICE, BOB, two_for=["stable"])
+LEFT = policy(ALICE, BOB, CAROL, two_for=["stable"], seq=1, prev=GENESIS.id)
+RIGHT = policy(ALICE, BOB, NODE, two_for=["stable"], seq=1, prev=GENESIS.id)
+ONE = binding(GENESIS, "app", 1, b"one")
+TWO = binding(GENESIS, "app", 2, b"two", prev=[ONE.id])
+WAITS = binding(GENESIS, "waits", 1, b"left", policy=LEFT.id)
+NEVER = binding(GENESIS, "never", 1, b"right", policy=RIGHT.id)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    data = lzma.decompress((Path(__file__).parent / "schema-1.mdb.xz").read_bytes())
+    (folder / "data.mdb").write_bytes(data)
+    return folder
+
+
+def currents(view: View) -> dict[str, list[Cid]]:
+    return {path: [item.id for item in standings] for path, standings in view.records.currents("acme")}
+
+
+def sound(store: Store) -> bool:
+    with store.view() as view:
+        return list(check_store(view.records, NODE.kid)) == []
+
+
+def test_everything_is_still_there(old: Path) -> None:
+    with closing(open_store(old)) as store:
+        with store.view() as view:
+            assert view.records.meta("schema") == SCHEMA
+            found = currents(view)
+            assert sorted(found) == ["after/stable", "app/stable", "forked/stable"]
+            assert found["app/stable"] == [TWO.id]
+            assert len(found["forked/stable"]) == 2
+            assert set(view.records.endorsements(ONE.id)) == {ALICE.kid, BOB.kid}
+            about = [open_receipt(envelope) for _, _, envelope in view.records.receipts_about(ONE.id)]
+            assert [type(item) for item in about] == [BindingReceipt, DenialReceipt]
+            assert len(list(view.records.receipts_about(b"acme/app/stable"))) == 2
+            assert len(list(view.records.receipts_about(b"acme"))) == 3
+            assert len(view.pending(Name("acme", "half", "stable"))) == 1
+        assert sound(store)
+        store.make_head()
+        assert sound(store)
+
+
+def test_what_waited_still_waits_and_comes_into_effect(old: Path) -> None:
+    with closing(open_store(old)) as store:
+        admitted(store, submit(LEFT, ROOT, RECOVERY))
+        with store.view() as view:
+            found = currents(view)
+            assert found["waits/stable"] == [WAITS.id]
+            assert "never/stable" not in found
+            assert list(view.records.waiting("acme", LEFT.id)) == []
+            assert list(view.records.waiting("acme", RIGHT.id)) == [ANY_PATH]
+            assert len(view.pending(Name("acme", "boxed", "stable"))) == 1
+        assert sound(store)
+
+
+def test_it_is_not_read_before_it_is_upgraded(old: Path) -> None:
+    with pytest.raises(StoreFailed, match="store-version"):
+        open_store(old, readonly=True)
+    with closing(open_store(old)):
+        pass
+    with closing(open_store(old, readonly=True)) as store:
+        assert sound(store)
