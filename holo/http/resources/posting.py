@@ -28,6 +28,7 @@ from holo.store.ledger import BindingSubmission, Outcome
 from holo.store.store import Result
 
 _ENVELOPE_BYTES: Final = limits.BINDING_BYTES + limits.ENVELOPE_OVERHEAD_BYTES
+_READ_AT_ONCE: Final = 128  # records, before others are served in between
 _WORDED_AT_ONCE: Final = 32
 
 
@@ -38,7 +39,7 @@ async def post_bindings(edge: Edge, call: Call) -> Answer:
     """
     ns = call.path["ns"]
     names.check_namespace(ns)
-    records, atomic = _read_records(call)
+    records, atomic = await _read_records(call)
     if call.accepts == COSE and len(records) != 1:
         raise Rejected("not-acceptable", "several records have several receipts", at="header.accept")
     opened = await edge.registry.open([Incoming("binding", record, compare_and_swap=True) for record in records])
@@ -86,18 +87,21 @@ async def _wait(edge: Edge, call: Call, outcomes: Sequence[Outcome]) -> dict[str
     return {"Preference-Applied": f"wait={call.wait_s}"}
 
 
-def _read_records(call: Call) -> tuple[list[list[bytes]], bool]:
+async def _read_records(call: Call) -> tuple[list[list[bytes]], bool]:
     """(records, atomic) of the request, every envelope bounded."""
     if call.content_type == COSE:
         return [[call.body]], False
     body = call.read_json(types.RecordsPost)
-    records = [
-        [
-            decode_base64url(envelope, _ENVELOPE_BYTES, at=f"records[{index}][{at}]")
-            for at, envelope in enumerate(record)
-        ]
-        for index, record in enumerate(body.records)
-    ]
+    records: list[list[bytes]] = []
+    for index, record in enumerate(body.records):
+        if index % _READ_AT_ONCE == _READ_AT_ONCE - 1:
+            await trio.lowlevel.checkpoint()
+        records.append(
+            [
+                decode_base64url(envelope, _ENVELOPE_BYTES, at=f"records[{index}][{at}]")
+                for at, envelope in enumerate(record)
+            ]
+        )
     return records, body.atomic
 
 
