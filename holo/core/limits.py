@@ -109,8 +109,12 @@ WRITE_BATCH: Final = 256  # submissions from which on nothing joins a transactio
 OPENED_INLINE: Final = 4  # envelopes of records that are verified where they came, not in a thread
 OPENED_AT_ONCE: Final = 64  # envelopes of records that a thread verifies before others get their turn
 BODIES_BYTES: Final = 128 * 1024 * 1024  # of request bodies, of all connections together
-EVENT_QUEUE: Final = 1024
 EVENT_STREAMS: Final = 256
+EVENTS_PER_READ: Final = 256  # receipts and heads that one stream reads on by before others get their turn
+ACCEPT_RANGES: Final = 32  # of an Accept header; what comes behind them is not read
+CURSOR_CHARS: Final = 512
+ALLOWANCE_ADDRESSES: Final = 65_536  # whose use is remembered
+SLOWEST_BODY_BYTES_PER_S: Final = 64 * 1024  # below which a body of the largest size is not waited for
 WAIT_S_MAX: Final = 30
 ANSWER_FORMS_BYTES: Final = 32 * 1024 * 1024  # of answers half put together, about 3 KiB for an ordinary namespace
 REPLY_BYTES: Final = 128 * 1024 * 1024
@@ -124,6 +128,13 @@ CAM_VERIFY_BLOCKS: Final = 64
 # listener
 LISTEN_BACKLOG: Final = 1024
 ACCEPTS_AT_ONCE: Final = 64
+READY_AT_ONCE: Final = 64  # connections that are served before other tasks get their turn
+TICK_S: Final = 0.25  # how often those who are late are looked for
+POLLER_READ_BYTES: Final = 16 * 1024
+CONNECTION_READ_BYTES: Final = 64 * 1024
+# How long the rest of a refused upload is read and thrown away: closing at once would reset the connection and take the
+# answer with it (RFC 9112 section 9.6).
+LINGER_S: Final = 2.0
 REQUEST_HEAD_BYTES: Final = 16 * 1024  # line and fields
 KNOWN_HEADS: Final = 1024
 KNOWN_HEAD_BYTES: Final = 1024

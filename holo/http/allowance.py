@@ -10,11 +10,9 @@ import ipaddress
 import math
 from collections import OrderedDict
 from functools import lru_cache
-from typing import Final
 
+from holo.core import limits
 from holo.core.errors import Overloaded
-
-_ADDRESSES: Final = 65_536
 
 
 class Allowance:
@@ -37,7 +35,7 @@ class Allowance:
         needed = min(count, self._per_second)
         refused = left < needed
         self._buckets[key] = (left if refused else left - count, now_s)
-        if len(self._buckets) > _ADDRESSES:
+        if len(self._buckets) > limits.ALLOWANCE_ADDRESSES:
             self._buckets.popitem(last=False)
         if refused:
             wait_s = math.ceil((needed - left) / self._per_second)

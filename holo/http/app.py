@@ -32,9 +32,6 @@ from holo.http.route import Answer, Call, Route
 from holo.http.table import ROUTES
 from holo.http.types import Problem
 
-# A body may take this long in all: silence allowed by the profile, and the slowest rate worth waiting for.
-_SLOWEST_BYTES_PER_S: Final = 64 * 1024
-
 _BODY: Final = "holo.body"  # in the scope of a request: its Body
 
 Receive = Callable[[], Awaitable[Any]]
@@ -172,7 +169,7 @@ async def _open_call(edge: Edge, route: Route, incoming: Request, path: dict[str
 async def _read_body(edge: Edge, incoming: Request) -> bytes:
     body: Body = cast(Any, incoming.scope)[_BODY]
     limit_bytes = edge.profile.http.max_body_bytes
-    seconds = edge.profile.http.idle_timeout_ms / 1000 + limit_bytes / _SLOWEST_BYTES_PER_S
+    seconds = edge.profile.http.idle_timeout_ms / 1000 + limit_bytes / limits.SLOWEST_BODY_BYTES_PER_S
     try:
         with trio.fail_after(seconds):
             with body.reading():

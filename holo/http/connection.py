@@ -26,16 +26,13 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
 from hypercorn.typing import WorkerContext as WorkerContextShape
 
+from holo.core import limits
 from holo.http.hot_stream import HotStreams
 from holo.http.http1 import Http1
 from holo.http.http2 import Http2
 from holo.http.protocols import Protocols
 from holo.http.stream import Stream
 
-_READ_BYTES: Final = 65536
-# How long the rest of a refused upload is read and thrown away: closing at once would reset the connection and take
-# the answer with it (RFC 9112 section 9.6).
-_LINGER_S: Final = 2.0
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 
 _log = structlog.get_logger("holo.http")
@@ -84,6 +81,13 @@ class Connection:
         self.idle_since: float | None = None
         self._waiting = waiting
         self._leaving = False
+        self._busy_since = inf
+
+    @property
+    def uploading_since(self) -> float:
+        """Since when, in trio's time, its requests are under way if none of them has come whole; else infinity."""
+        busy = self.idle_since is None and self._busy_since < inf and not self._lingering
+        return self._busy_since if busy and self._protocols.current.uploading else inf
 
     async def run(self, data: bytes, head_deadline: float) -> bool:
         """Serve, with ``data`` already read; its head has to be there at ``head_deadline``, a trio time.
@@ -154,7 +158,7 @@ class Connection:
             data = b""
             self._reading = trio.CancelScope(deadline=self._read_deadline)
             with self._reading, contextlib.suppress(*_GONE):
-                data = await self.stream.receive_some(_READ_BYTES)
+                data = await self.stream.receive_some(limits.CONNECTION_READ_BYTES)
             if self._reading.cancelled_caught:
                 break
             if not self._lingering:
@@ -220,9 +224,9 @@ class Connection:
         current = self._protocols.current
         uploading = isinstance(current, Http1) and current.reading_body
         lingers = uploading or not self.stream.tls
-        self._set_read_deadline(trio.current_time() + _LINGER_S if lingers else -inf)
+        self._set_read_deadline(trio.current_time() + limits.LINGER_S if lingers else -inf)
         # This may run in the application's task, which ends once it is told: the end must not be cut short by that.
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LINGER_S):
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + limits.LINGER_S):
             await self._protocols.handle(Closed())
             async with self._send_lock:
                 with contextlib.suppress(OSError, *_GONE):
@@ -232,6 +236,8 @@ class Connection:
         if self._lingering:
             return  # the deadline of the end stands, whatever the protocol still has to say
         if not idle:
+            if self.idle_since is not None:
+                self._busy_since = trio.current_time()
             self.idle_since = None
             self._waiting.pop(self, None)
             self._set_read_deadline(inf)

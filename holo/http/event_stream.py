@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 import trio
 
+from holo.core import limits
 from holo.core.cid import Cid
 from holo.core.errors import HoloError
 from holo.core.head import Head
@@ -31,8 +32,6 @@ from holo.store.view import View, own_head
 
 TYPES: Final = ("binding", "policy", "head", "fork", "equivocation", "provide")
 COMMENT_S: Final = 15.0
-
-_BATCH: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class EventStream:
                 self._ready.append(self._event("reset", types.ResetEvent(log=str(log.id), log_size=log.size)))
                 return
             receipts = view.records.receipts(self._number, self._seq)
-            for _ in range(_BATCH):
+            for _ in range(limits.EVENTS_PER_READ):
                 head = self._head(view, self._head_seq) if self._head_seq < log.head_seq else None
                 if head is not None and head.log_size <= self._seq:
                     self._head_seq += 1
@@ -145,7 +144,7 @@ class EventStream:
             yield _frame(b"", type, body)  # only the last has the id: a reader cut between them hears both again
         if wanted:
             yield self._event(*wanted[-1])
-        elif self._seq % _BATCH == 0:
+        elif self._seq % limits.EVENTS_PER_READ == 0:
             yield self._id() + b"\n"  # so that a reader of rare events resumes near where it was
 
     def _tell_head(self, head: Head) -> None:

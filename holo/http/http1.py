@@ -42,6 +42,11 @@ class Http1(H11Protocol):
         return self.connection.their_state is h11.SEND_BODY
 
     @property
+    def uploading(self) -> bool:
+        """Whether there is a request whose body has not all arrived, and no answer to it."""
+        return self.reading_body and self.connection.our_state is h11.SEND_RESPONSE
+
+    @property
     def drained(self) -> bool:
         """Whether every byte that came belonged to a request that is answered."""
         return not self.connection.trailing_data[0]

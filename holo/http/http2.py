@@ -16,8 +16,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import ngh2
 import trio
@@ -30,6 +29,7 @@ from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerConte
 from hypercorn.utils import filter_pseudo_headers
 
 from holo.core import limits
+from holo.http.exchange import Exchange
 from holo.http.hot_stream import Header, HotStreams
 
 Send = Callable[[Event], Awaitable[None]]
@@ -65,26 +65,6 @@ _OF_CONNECTIONS: Final = frozenset(
 )
 
 
-class _Exchange:
-    """One request and its answer. ``arrived`` is what has yet to be handed to the application, ``untaken_bytes`` were
-    handed to it; ``room`` is set once what is unsent is at most ``unsent_bytes``, or the stream is gone."""
-
-    __slots__ = ("answered", "arrived", "deaf", "ended", "feeding", "gone", "http", "room", "unsent_bytes",
-                 "untaken_bytes")  # fmt: skip
-
-    def __init__(self) -> None:
-        self.http: HTTPStream
-        self.arrived = bytearray()
-        self.untaken_bytes = 0
-        self.ended = False
-        self.deaf = False
-        self.feeding = False
-        self.answered = False
-        self.gone = False
-        self.room = trio.Event()
-        self.unsent_bytes = 0
-
-
 class Http2:
     """One connection. Nothing is lost when whoever writes to a stream is cancelled: only the reader, and tasks that
     live as long as the connection, send."""
@@ -114,8 +94,8 @@ class Http2:
         self._send = send
         self._hot = hot
         self._http = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
-        self._exchanges: dict[int, _Exchange] = {}
-        self._waiting: dict[int, _Exchange] = {}
+        self._exchanges: dict[int, Exchange] = {}
+        self._waiting: dict[int, Exchange] = {}
         self._requests = 0
         self._cut_uploads = 0
         self._credit_bytes = float(_CREDIT_BYTES)
@@ -126,6 +106,11 @@ class Http2:
         self._flushed = trio.Event()
         self._leaving = False
         self._over = False
+
+    @property
+    def uploading(self) -> bool:
+        """Whether there are requests, and none of them has all arrived."""
+        return bool(self._exchanges) and not any(item.ended for item in self._exchanges.values())
 
     async def initiate(self) -> None:
         """Say what this side allows."""
@@ -212,7 +197,7 @@ class Http2:
         elif isinstance(event, ngh2.TrailersReceived):  # nobody reads what they say
             exchange = self._exchanges.get(event.stream_id)
             if exchange is not None:
-                self._end_input(event.stream_id, exchange)
+                exchange.take(b"", end=True)
         elif isinstance(event, ngh2.StreamClosed):
             self._ending.discard(event.stream_id)
             exchange = self._exchanges.get(event.stream_id)
@@ -238,8 +223,9 @@ class Http2:
             self._reset(stream_id, ngh2.ErrorCode.PROTOCOL_ERROR)
             return
         await self._send(Updated(idle=False))
-        exchange = self._exchanges[stream_id] = _Exchange()
-        exchange.http = self._stream(partial(self._run, stream_id, exchange), stream_id)
+        exchange = Exchange(stream_id, self._app, self._tasks.spawn, self._acknowledge)
+        exchange.http = self._stream(exchange.run, stream_id)
+        self._exchanges[stream_id] = exchange
         await exchange.http.handle(
             Request(
                 stream_id=stream_id,
@@ -260,62 +246,16 @@ class Http2:
         exchange = self._exchanges.get(stream_id)
         if exchange is None:
             # A body that goes on after its answer (RFC 9113 section 8.1).
-            self._give_back(stream_id, len(data))
+            self._acknowledge(stream_id, len(data))
             if not event.end_stream and stream_id not in self._ending:
                 self._cut_upload(stream_id, ngh2.ErrorCode.NO_ERROR)
             return
-        exchange.arrived += data
-        if event.end_stream:
-            self._end_input(stream_id, exchange)
-        elif data:
-            self._feed_soon(stream_id, exchange)
+        exchange.take(data, end=event.end_stream)
 
-    def _end_input(self, stream_id: int, exchange: _Exchange) -> None:
-        exchange.ended = True
-        self._feed_soon(stream_id, exchange)
-
-    def _feed_soon(self, stream_id: int, exchange: _Exchange) -> None:
-        if not exchange.feeding:
-            exchange.feeding = True
-            self._tasks.spawn(self._feed, stream_id, exchange)
-
-    async def _feed(self, stream_id: int, exchange: _Exchange) -> None:
-        """Hand what has arrived to the application, as far as it takes it."""
-        while exchange.arrived:
-            data = bytes(exchange.arrived)
-            exchange.arrived.clear()
-            exchange.untaken_bytes += len(data)
-            if exchange.deaf:
-                self._acknowledge(stream_id, exchange, len(data))
-            await exchange.http.handle(Body(stream_id=stream_id, data=data))
-        if exchange.ended:
-            await exchange.http.handle(EndBody(stream_id=stream_id))
-        else:
-            exchange.feeding = False
-
-    async def _run(self, stream_id: int, exchange: _Exchange, scope: Any, receive: Any, *rest: Any) -> None:
-        """The application, for one request: what it takes of the body is acknowledged, and in the end all of it."""
-
-        async def take() -> Any:
-            message = await receive()
-            self._acknowledge(stream_id, exchange, len(message.get("body", b"")))
-            return message
-
-        try:
-            await self._app(scope, take, *rest)
-        finally:
-            exchange.deaf = True
-            self._acknowledge(stream_id, exchange, exchange.untaken_bytes)
-
-    def _acknowledge(self, stream_id: int, exchange: _Exchange, count_bytes: int) -> None:
-        if count_bytes:
-            exchange.untaken_bytes -= count_bytes
-            self._give_back(stream_id, count_bytes)
-            self._flush_soon()
-
-    def _give_back(self, stream_id: int, count_bytes: int) -> None:
+    def _acknowledge(self, stream_id: int, count_bytes: int) -> None:
         with contextlib.suppress(ngh2.NGH2Error):  # the connection has ended
             self._http.acknowledge_received_data(count_bytes, stream_id)
+        self._flush_soon()
 
     # --- what the application says
 
@@ -350,7 +290,7 @@ class Http2:
         elif isinstance(event, StreamClosed):
             await self._close(stream_id, exchange)
 
-    async def _wait_for_room(self, stream_id: int, exchange: _Exchange, unsent_bytes: int) -> None:
+    async def _wait_for_room(self, stream_id: int, exchange: Exchange, unsent_bytes: int) -> None:
         """Wait until at most ``unsent_bytes`` of a stream are unsent. Where there need be none, they are not counted
         before something was sent."""
         if exchange.gone or (unsent_bytes and self._http.queued_body_size(stream_id) <= unsent_bytes):
@@ -363,7 +303,7 @@ class Http2:
         finally:
             self._waiting.pop(stream_id, None)
 
-    async def _close(self, stream_id: int, exchange: _Exchange) -> None:
+    async def _close(self, stream_id: int, exchange: Exchange) -> None:
         del self._exchanges[stream_id]
         if not exchange.answered:  # an answer that breaks off must not look like a whole one
             if exchange.ended:

@@ -16,7 +16,6 @@ EVENTS: Final = "text/event-stream"
 HTML: Final = "text/html"
 METRICS: Final = "text/plain"
 
-_RANGES: Final = 32
 _WAIT: Final = re.compile(r"wait\s*=\s*\"?(\d{1,4})\"?", re.ASCII)
 
 
@@ -27,7 +26,7 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
     """
     if accept is None or not accept.strip():
         return offered[0]
-    ranges = [_range(text) for text in accept.split(",")[:_RANGES]]
+    ranges = [_range(text) for text in accept.split(",")[: limits.ACCEPT_RANGES]]
     best: tuple[float, int, int] | None = None
     chosen = ""
     for index, media_type in enumerate(offered):

@@ -16,8 +16,6 @@ from holo.core.names import DEFAULT_TAG, Name
 from holo.http import patterns
 from holo.http.query import Parameter, Query, integer
 
-_CURSOR_CHARS: Final = 512
-
 
 def text_schema(pattern: str, most_chars: int | None = None) -> dict[str, object]:
     """The JSON Schema of a text that fits ``pattern`` and has at most so many characters."""
@@ -57,8 +55,8 @@ def _read_flag(text: str) -> bool:
 
 
 def _read_short(text: str) -> str:
-    if not text or len(text) > _CURSOR_CHARS:
-        raise Rejected("request-invalid", f"{len(text)} characters where 1 to {_CURSOR_CHARS} are allowed")
+    if not text or len(text) > limits.CURSOR_CHARS:
+        raise Rejected("request-invalid", f"{len(text)} characters where 1 to {limits.CURSOR_CHARS} are allowed")
     return text
 
 
@@ -75,7 +73,7 @@ def cid(name: str, summary: str, *, required: bool = False) -> Parameter[Cid]:
 
 LIMIT: Final = integer("limit", 1, limits.LIST_LIMIT_MAX, f"Items per page; {limits.LIST_LIMIT_DEFAULT} by default.")
 CURSOR: Final = Parameter(
-    "cursor", _read_short, text_schema("^[A-Za-z0-9_-]+$", _CURSOR_CHARS), "`next` of the page before. Opaque."
+    "cursor", _read_short, text_schema("^[A-Za-z0-9_-]+$", limits.CURSOR_CHARS), "`next` of the page before. Opaque."
 )
 _NAME_SUMMARY: Final = "A name: `namespace/handle[:tag][@cid]`. `+` is a plus."
 _UNPINNED_SUMMARY: Final = "A name: `namespace/handle[:tag]`. `+` is a plus."

@@ -29,9 +29,6 @@ from holo.http.hot_answer import HotAnswers
 from holo.http.request_head import START, Heads, may_become_hot
 from holo.http.stream import Socket, Stream
 
-_READ_BYTES: Final = 16 * 1024
-_AT_ONCE: Final = 64
-_TICK_S: Final = 0.25
 _WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -116,8 +113,8 @@ class Poller:
                 # Each once: a client that asks without end gets a turn like everybody else.
                 ready = list(dict.fromkeys([*ready, *self._more]))
                 self._more.clear()
-            for at in range(0, len(ready), _AT_ONCE):
-                self._turn(ready[at : at + _AT_ONCE])
+            for at in range(0, len(ready), limits.READY_AT_ONCE):
+                self._turn(ready[at : at + limits.READY_AT_ONCE])
                 await trio.lowlevel.checkpoint()
 
     def _turn(self, ready: list[Any]) -> None:
@@ -281,7 +278,7 @@ class Poller:
 
     def _read(self, client: _Client) -> None:
         try:
-            data = client.stream.socket.recv(_READ_BYTES)
+            data = client.stream.socket.recv(limits.POLLER_READ_BYTES)
         except _WAIT:
             return
         except (OSError, ValueError):
@@ -408,7 +405,7 @@ class Poller:
             (self._blocked, self._timeouts.idle_s),
         )
         while True:
-            await trio.sleep(min(_TICK_S, self._timeouts.header_s / 4, self._timeouts.idle_s / 4))
+            await trio.sleep(min(limits.TICK_S, self._timeouts.header_s / 4, self._timeouts.idle_s / 4))
             now = trio.current_time()
             for place, seconds in places:
                 while place and (client := next(iter(place))).since + seconds <= now:

@@ -67,6 +67,7 @@ class Server:
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
         self._waiting: dict[Connection, None] = {}
+        self._uploads_seen_at = 0.0
         self._stopping = app.stopping
         self._quiet = trio.Event()
         heads = Heads(Hosts(http.address[0], http.hosts).check)
@@ -128,7 +129,8 @@ class Server:
     def _make_room(self) -> bool:
         """Have a connection end that asks for nothing: the one idle longest, else the one longest in sending a head.
 
-        So clients that are silent or slow keep nobody out. One that waits for its answer stays.
+        Where there is none, those end that have been sending a body for too long. So clients that are silent or slow
+        keep nobody out. One that waits for its answer stays.
         """
         if self._poller.drop_idle():
             return True
@@ -136,10 +138,25 @@ class Server:
         if oldest is not None and oldest.idle_since is not None and oldest.idle_since < self._poller.begun_since:
             oldest.stop()
             return True
-        if self._poller.drop_begun():
+        if self._poller.drop_begun() or self._cut_uploads():
             return True
         _log.warning("connection refused", open=self.connections)
         return False
+
+    def _cut_uploads(self) -> bool:
+        """End those longest in sending bodies, of the ones that take longer than a head may; False where none does.
+
+        Every connection is looked at, so not more often than the poller looks for who is late.
+        """
+        now = trio.current_time()
+        if now < self._uploads_seen_at + limits.TICK_S:
+            return False
+        self._uploads_seen_at = now
+        late = [item for item in self._connections if item.uploading_since + self._timeouts.header_s < now]
+        late.sort(key=lambda item: item.uploading_since)
+        for connection in late[: limits.ACCEPTS_AT_ONCE]:
+            connection.kill()
+        return bool(late)
 
     def _hand_over(self, stream: Stream, data: bytes, head_deadline: float) -> None:
         connection = Connection(

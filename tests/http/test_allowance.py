@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holo.core import limits
 from holo.core.errors import Overloaded
-from holo.http import allowance
 from holo.http.allowance import Allowance
 from tests.http.scene import open_scene
 
@@ -54,7 +54,7 @@ def test_callers_in_the_same_process_and_no_bound() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "_ADDRESSES", 3)
+    monkeypatch.setattr(limits, "ALLOWANCE_ADDRESSES", 3)
     bucket = Allowance(1)
     for number in range(10):
         assert granted(bucket, f"192.0.2.{number}", 1, 0.0)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h2.config
+import h2.connection
 import pytest
 import trio
 import trio.testing
@@ -282,6 +284,28 @@ class TestCrowds:
             for stream in slow:
                 await stream.aclose()
 
+    @pytest.mark.parametrize("http2", [False, True])
+    async def test_half_bodies_keep_nobody_out_for_longer_than_a_head(self, node: Node, http2: bool) -> None:
+        http = Http(listen="127.0.0.1:0", header_timeout_ms=500, idle_timeout_ms=60_000, max_connections=4)
+        async with serving(http, answers=node.app.answers) as (server, toy):
+            busy = await busy_client(server, toy)
+            slow = [await connect(server) for _ in range(3)]
+            for stream in slow:
+                await stream.send_all(_half_upload(http2))
+            with trio.fail_after(5):
+                await until(lambda: toy.started == 4)
+            async with await connect(server) as early:
+                assert await read_all_or_reset(early) == b""
+            await trio.sleep(0.6)  # until they have taken longer than a head may
+            late = await busy_client(server, toy)
+            with trio.fail_after(5):
+                await until(lambda: server.connections == 2)
+            toy.release.set()
+            for stream in (busy, late):
+                await read_hello(stream)
+            for stream in (busy, late, *slow):
+                await stream.aclose()
+
     @pytest.mark.parametrize("sent", [SLOW, HOT[:20], b"GET /half"])
     async def test_a_crowd_that_comes_at_once_is_counted_wherever_it_is(self, node: Node, sent: bytes) -> None:
         toy = Toy()
@@ -318,6 +342,18 @@ class TestCrowds:
             await read_answers(stream, 2000)
             nursery.cancel_scope.cancel()
         assert longest == 1
+
+
+def _half_upload(http2: bool) -> bytes:
+    """A request whose body does not come."""
+    if not http2:
+        return b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n12"
+    client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
+    client.initiate_connection()
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"localhost"), (b":path", b"/read")]
+    client.send_headers(1, fields)
+    client.send_data(1, b"12")
+    return client.data_to_send()
 
 
 async def busy_client(server: Server, toy: Toy) -> trio.SocketStream:
