@@ -16,6 +16,8 @@ import pytest
 from holo.cli.group import verbs_of
 from holo.cli.invocation import Invocation
 from holo.cli.main import root
+from holo.store.home import Home
+from holo.store.keyring import own_key
 from tests.cli.runner import PROJECT, command, environment, holo, process, said
 
 VERBS = verbs_of(root, click.Context(root, obj=Invocation()))
@@ -173,11 +175,11 @@ def test_a_broken_pipe_ends_with_141() -> None:
 
 def test_a_fault_of_holo_itself_ends_with_70(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    said(home, "keys", "new", "alice")
+    own_key(Home(home), "node")
     (home / "records").mkdir(mode=0o700)
     (home / "records" / "data.mdb").write_bytes(b"this is no database" * 1000)
     problem = said(home, "status", expect=70)
-    assert problem["code"].startswith("store-")
+    assert problem["code"] == "store-corrupt"
     assert problem["status"] == 500
 
 
