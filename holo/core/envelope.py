@@ -66,6 +66,11 @@ def endorse(statement: Statement, key: SigningKey) -> bytes:
     return key.sign(_to_be_signed(_protected(statement.type, key.kid), statement.bytes))
 
 
+def sign_payload(type: str, payload: bytes, key: SigningKey) -> bytes:
+    """The COSE_Sign1 of a payload of ``type`` by ``key``."""
+    return encode_envelope(type, key.kid, payload, key.sign(_to_be_signed(_protected(type, key.kid), payload)))
+
+
 def make_record(statement: Statement, *signers: SigningKey) -> Record:
     """``statement`` endorsed by each of ``signers``."""
     return Record(statement, {key.kid: endorse(statement, key) for key in signers})

@@ -11,6 +11,7 @@ from holo.core.cid import Cid
 from holo.http.allowance import Allowance
 from holo.http.metrics import Metrics
 from holo.http.plain_answers import PlainAnswers
+from holo.http.signing import Signer
 from holo.profile import Profile
 from holo.roles.registry import Registry
 from holo.store.store import Store
@@ -30,6 +31,8 @@ class Edge:
     plain: PlainAnswers = field(default_factory=PlainAnswers)
     name_counts: dict[Cid, int] = field(default_factory=dict)
     resolves: Allowance = field(init=False)
+    signer: Signer = field(init=False)
 
     def __post_init__(self) -> None:
         self.resolves = Allowance(self.profile.limits.anonymous.resolve_per_second)
+        self.signer = Signer(self.store.key, self.plain)

@@ -21,8 +21,9 @@ from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
 from holo.http.plain_answers import Found, decided, plain_name
 from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
+from holo.http.signing import SMALL_BYTES, bundle_of, encode_signed
 
-__all__ = ["PATH", "Found", "Hot", "Standing", "takes_json"]
+__all__ = ["PATH", "Found", "Hot", "SignedAnswer", "Standing", "takes_json"]
 
 PATH: Final = b"/v1/resolve"
 _OFFERS: Final = (JSON, COSE)
@@ -37,6 +38,15 @@ class Standing:
 
     catalog: bytes
     head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAnswer:
+    """A signed decision as it is sent, and the head it is on. No cache keeps it."""
+
+    media_type: str
+    body: bytes
+    standing: Standing
 
 
 class Hot:
@@ -62,14 +72,8 @@ class Hot:
 
     def _resolve_decoded(self, query: bytes, address: str) -> Found | None:
         """The same for a query that has to be decoded first."""
-        try:
-            asked = decode_query(query, (NAME, TAG, POLICY_REF, RECEIPT))
-            if asked.get(RECEIPT):
-                return None
-            question = Query(selected_name(asked), asked.get(POLICY_REF))
-        except HoloError:
-            return None
-        if not self._may(address):
+        question = self._question(query, signed=False)
+        if question is None or not self._may(address):
             return None
         name = question.name
         with self._view as view:
@@ -78,6 +82,37 @@ class Hot:
                 ns, handle, tag = name.namespace.encode(), name.handle.encode(), name.tag.encode()
                 found = self._plain.find(view, ns, handle, tag, question.policy_ref)
             return found or decided(view, question)
+
+    def signed(self, query: bytes, accept: bytes | None, address: str) -> SignedAnswer | None:
+        """The signed decision that a raw query with ``receipt=1`` asks for, as JSON with its bundle or as COSE alone.
+
+        None where it is refused, where no receipt is asked for, or where the bundle would take a while.
+        """
+        media_type = _chosen(accept)
+        question = self._question(query, signed=True) if media_type else None
+        if question is None or not self.standing.head:
+            return None
+        with self._view as view:
+            signed = self._edge.signer.sign(view, self._edge.clock_ms(), question)
+            bundle = None if media_type == COSE else bundle_of(view, signed, SMALL_BYTES)
+        if media_type == COSE:
+            body = signed.receipt
+        elif bundle is not None:
+            body = encode_signed(signed, bundle)
+        else:
+            return None
+        standing = Standing(str(signed.head.catalog).encode(), str(signed.head.id).encode())
+        return SignedAnswer(media_type, body, standing) if self._may(address) else None
+
+    def _question(self, query: bytes, *, signed: bool) -> Query | None:
+        """What a raw query asks; None where it is refused, or asks for a receipt where none is due, or for none."""
+        try:
+            asked = decode_query(query, (NAME, TAG, POLICY_REF, RECEIPT))
+            question = Query(selected_name(asked), asked.get(POLICY_REF))
+        except HoloError:
+            return None
+        receipt = asked.get(RECEIPT) or False
+        return question if receipt == signed else None
 
     def _may(self, address: str) -> bool:
         """Use up one question of what ``address`` may ask, if there is one."""
@@ -105,10 +140,15 @@ def _query(ns: bytes, handle: bytes, tag: bytes) -> Query:
     return Query(Name(ns.decode(), handle.decode(), tag.decode()))
 
 
-@lru_cache(maxsize=1024)
 def takes_json(accept: bytes | None) -> bool:
     """Whether a request with this Accept header gets a decision as JSON; False for every other or doubtful case."""
+    return _chosen(accept) == JSON
+
+
+@lru_cache(maxsize=1024)
+def _chosen(accept: bytes | None) -> str:
+    """The media type that a request with this Accept header gets; empty where it gets none, or in doubt."""
     try:
-        return choose(None if accept is None else accept.decode("ascii"), _OFFERS) == JSON
+        return choose(None if accept is None else accept.decode("ascii"), _OFFERS)
     except (HoloError, UnicodeDecodeError):
-        return False
+        return ""

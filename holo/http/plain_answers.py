@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 from blake3 import blake3
@@ -22,28 +22,33 @@ from holo.core import codec, limits
 from holo.core.base32 import DIGEST_CHARS, encode_digests, encode_id
 from holo.core.cid import CBOR, DAG_CBOR, RAW, Cid
 from holo.core.consumer import ConsumerPolicy
-from holo.core.decision import Query
+from holo.core.decision import Decision, Query
 from holo.core.names import DEFAULT_TAG, PATTERN
 from holo.http.forms import ABSENT, BY_GENESIS, BY_POLICY, PLAIN, Form
 from holo.http.shapes import resolved
 from holo.http.types import encode_json
-from holo.store.layout import NamespaceRow, deciding_bytes, decode_namespace, decode_one_standing
+from holo.store.layout import deciding_bytes, decode_namespace, decode_one_standing
 from holo.store.view import View
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A decision as it is sent: its id, which is its validator, and the JSON."""
+    """A decision as it is sent: its id, which is its validator, and the JSON; and its own bytes, which the id names."""
 
     decision: bytes
     body: bytes
+    payload: bytes
 
 
 def decided(view: View, query: Query, consumer: ConsumerPolicy | None = None) -> Found:
     """The decision about any question, plain or not, in the same form."""
-    decision = view.decide(query, consumer)
+    return worded(view, view.decide(query, consumer))
+
+
+def worded(view: View, decision: Decision) -> Found:
+    """A decision as it is sent."""
     rev = None if decision.statement is None else view.binding(decision.statement).rev
     found = resolved(decision, rev)
-    return Found(found.decision.encode(), encode_json(found))
+    return Found(found.decision.encode(), encode_json(found), decision.as_statement().bytes)
 
 
 class _Filled(NamedTuple):
@@ -55,17 +60,30 @@ class _Filled(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Namespace:
-    """What is kept of a namespace. ``mark`` is its row up to what no decision depends on.
+class Kept:
+    """What is kept of a namespace with its genesis and the policy in effect. ``mark``: see :meth:`PlainAnswers.find`.
 
     ``filled`` has, for each way to ask, the forms by the policy that the name's statement cites, then ``_YANKED`` where
     that is a tombstone; or by ``_UNBOUND``.
     """
 
+    ns: str
+    genesis: Cid
+    policy: Cid
+    policy_seq: int
+    held: bool
     mark: bytes
-    row: NamespaceRow
     filled: tuple[dict[bytes, _Filled], ...]
 
+    def way(self, ref: Cid | None) -> int | None:
+        """The plain way to ask that this is, if it is one."""
+        if ref is None:
+            return 0
+        return 1 if ref == self.genesis else 2 if ref == self.policy else None
+
+
+Standing: TypeAlias = tuple[bytes, int, bytes | None, bytes, int]
+"""(id, rev, cid, policy, number of positions), as :func:`~holo.store.layout.decode_one_standing` gives it."""
 
 _UNBOUND: Final = b""
 _YANKED: Final = b"\0"
@@ -109,35 +127,48 @@ class PlainAnswers:
     """Puts plain answers together. What it keeps of namespaces is bounded in bytes; one thread at a time."""
 
     def __init__(self, most_bytes: int = limits.ANSWER_FORMS_BYTES) -> None:
-        self._kept: dict[bytes, _Namespace] = {}
+        self._kept: dict[bytes, Kept] = {}
         self._most_bytes = most_bytes
         self.kept_bytes = 0
 
     def find(self, view: View, ns: bytes, handle: bytes, tag: bytes, ref: Cid | None = None) -> Found | None:
-        """The decision about a valid name, asked for by the policy ``ref`` if any; None where it is not plain."""
+        """The decision about a valid name, asked for by the policy ``ref`` if any; None where it is not plain.
+
+        What is kept of the namespace holds while its row begins with the mark, which is all but what no decision
+        depends on.
+        """
         row = view.records.namespace_bytes(ns)
         if row is None:
-            return self._absent(ns, handle, tag) if ref is None else None
+            return self.absent(ns, handle, tag) if ref is None else None
         kept = self._kept.get(ns)
         if kept is None or not row.startswith(kept.mark):
-            kept = self._keep(ns, row)
-        if kept.row.held is not None:
-            return None
-        if ref is None:
-            way = 0
-        elif ref == kept.row.genesis:
-            way = 1
-        elif ref == kept.row.policy:
-            way = 2
-        else:
+            kept = self._keep_row(ns, row)
+        way = 0 if ref is None else kept.way(ref)
+        if kept.held or way is None:
             return None
         key = ns + b"\0" + handle + b"/" + tag
         data = view.records.standings_bytes(key)
         if data is None:
-            return None if view.records.has_boxes(key) else self._unbound(kept, way, ns, handle, tag)
+            return None if view.records.has_boxes(key) else self.unbound(kept, way, ns, handle, tag)
         standing = decode_one_standing(data)
-        if standing is None:
-            return None
+        return None if standing is None else self.bound(view, kept, way, ns, handle, tag, standing)
+
+    def committed(self, view: View, ns: bytes, genesis: Cid, policy: Cid) -> Kept:
+        """What is kept of a namespace that is not held, with this genesis and policy in effect, whenever that was."""
+        kept = self._kept.get(ns)
+        if kept is not None and kept.policy == policy and kept.genesis == genesis:
+            return kept  # forms say nothing of a hold
+        key = b"%b\0%b%b" % (ns, genesis, policy)
+        kept = self._kept.get(key)
+        if kept is None:
+            seq = view.policy(policy).seq
+            kept = self._keep(key, Kept(ns.decode(), genesis, policy, seq, False, b"", ({}, {}, {})))
+        return kept
+
+    def bound(
+        self, view: View, kept: Kept, way: int, ns: bytes, handle: bytes, tag: bytes, standing: Standing
+    ) -> Found | None:
+        """The decision where one statement is current; None where it lacks endorsements, which no store allows."""
         statement, rev, content, cited, signers = standing
         filled = kept.filled[way].get(cited if content is not None else cited + _YANKED)
         if filled is None:
@@ -154,27 +185,31 @@ class PlainAnswers:
         )
         name = ns + b"/" + handle + b":" + tag
         if content is None:
-            decision = blake3(filled.decision % _yanked(values)).digest()
+            payload = filled.decision % _yanked(values)
+            decision = blake3(payload).digest()
             statement_text, decision_text, _ = encode_digests(statement[4:], decision, decision)
             body = filled.body % _yanked_body(
                 (name, b"", b"", statement_text, decision_text, b"%d" % rev, b"%d" % signers)
             )
         else:
-            decision = blake3(filled.decision % _resolved(values)).digest()
+            payload = filled.decision % _resolved(values)
+            decision = blake3(payload).digest()
             content_text, statement_text, decision_text = encode_digests(content[4:], statement[4:], decision)
             body = filled.body % _resolved_body(
                 (name, _KINDS[content[1]], content_text, statement_text, decision_text, b"%d" % rev, b"%d" % signers)
             )
-        return Found(_ID_KIND + decision_text, body)
+        return Found(_ID_KIND + decision_text, body, payload)
 
-    def _unbound(self, kept: _Namespace, way: int, ns: bytes, handle: bytes, tag: bytes) -> Found:
+    def unbound(self, kept: Kept, way: int, ns: bytes, handle: bytes, tag: bytes) -> Found:
+        """The decision where nothing is current and nothing waits."""
         filled = kept.filled[way].get(_UNBOUND)
         if filled is None:
             filled = self._fill(kept, way, _UNBOUND, _WAYS[way].unbound, None, graded=False)
         decision = filled.decision % _unbound((_TEXT_HEADS[len(handle)] + handle, _TEXT_HEADS[len(tag)] + tag))
         return _not_found(decision, filled.body, _unbound_body, ns + b"/" + handle + b":" + tag)
 
-    def _absent(self, ns: bytes, handle: bytes, tag: bytes) -> Found:
+    def absent(self, ns: bytes, handle: bytes, tag: bytes) -> Found:
+        """The decision where the namespace is not hosted."""
         names = (_TEXT_HEADS[len(ns)] + ns, _TEXT_HEADS[len(handle)] + handle, _TEXT_HEADS[len(tag)] + tag)
         return _not_found(
             _ABSENT.decision % _absent(names), _ABSENT.body, _absent_body, b"%b/%b:%b" % (ns, handle, tag)
@@ -182,32 +217,34 @@ class PlainAnswers:
 
     # --- what is kept
 
-    def _keep(self, ns: bytes, row: bytes) -> _Namespace:
-        """Begin anew to keep what is said of a namespace; it takes the place of what was kept longest."""
+    def _keep_row(self, ns: bytes, data: bytes) -> Kept:
+        """Begin anew to keep what is said of a namespace."""
         self._forget(ns)
-        decoded = decode_namespace(ns.decode(), row)
-        kept = _Namespace(deciding_bytes(decoded, row), decoded, ({}, {}, {}))
+        row = decode_namespace(ns.decode(), data)
+        mark = deciding_bytes(row, data)
+        kept = Kept(row.ns, row.genesis, row.policy, row.policy_seq, row.held is not None, mark, ({}, {}, {}))
+        return self._keep(ns, kept)
+
+    def _keep(self, key: bytes, kept: Kept) -> Kept:
+        """Keep it, in place of what was kept longest if there is no room."""
         self.kept_bytes += _weight_bytes(kept)
         self._make_room()
-        self._kept[ns] = kept
+        self._kept[key] = kept
         return kept
 
-    def _fill_bound(self, view: View, kept: _Namespace, way: int, cited: bytes, *, yanked: bool) -> _Filled:
+    def _fill_bound(self, view: View, kept: Kept, way: int, cited: bytes, *, yanked: bool) -> _Filled:
         graded = bool(view.policy(Cid(cited)).thresholds)
         form = _WAYS[way].yanked if yanked else _WAYS[way].resolved
         return self._fill(kept, way, cited + _YANKED if yanked else cited, form, cited, graded=graded)
 
-    def _fill(
-        self, kept: _Namespace, way: int, key: bytes, form: Form, cited: bytes | None, *, graded: bool
-    ) -> _Filled:
-        row = kept.row
-        ids: dict[str, bytes] = {"genesis": row.genesis, "policy": row.policy}
+    def _fill(self, kept: Kept, way: int, key: bytes, form: Form, cited: bytes | None, *, graded: bool) -> _Filled:
+        ids: dict[str, bytes] = {"genesis": kept.genesis, "policy": kept.policy}
         if cited is not None:
             ids["cited"] = cited
         texts = {gap: encode_id(id)[-DIGEST_CHARS:] for gap, id in ids.items()}
         filled = _Filled(
-            form.decision.fill({"ns": codec.encode(row.ns), "seq": codec.encode(row.policy_seq), **ids}).form(),
-            form.body.fill({"seq": b"%d" % row.policy_seq, **texts}).form(),
+            form.decision.fill({"ns": codec.encode(kept.ns), "seq": codec.encode(kept.policy_seq), **ids}).form(),
+            form.body.fill({"seq": b"%d" % kept.policy_seq, **texts}).form(),
             graded,
         )
         kept.filled[way][key] = filled
@@ -229,10 +266,10 @@ def _not_found(
     decision: bytes, body: bytes, values: Callable[[tuple[bytes, bytes]], tuple[bytes, ...]], name: bytes
 ) -> Found:
     text = b"b" + encode_id(_ID_HEAD + blake3(decision).digest())
-    return Found(text, body % values((name, text[-DIGEST_CHARS:])))
+    return Found(text, body % values((name, text[-DIGEST_CHARS:])), decision)
 
 
-def _weight_bytes(kept: _Namespace) -> int:
+def _weight_bytes(kept: Kept) -> int:
     return _ENTRY_BYTES + sum(_form_bytes(filled) for way in kept.filled for filled in way.values())
 
 

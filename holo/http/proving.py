@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from holo.core.bundle import make_bundle
 from holo.core.cid import Cid
 from holo.core.consumer import ConsumerPolicy
-from holo.core.decision import Decision, Query
 from holo.core.errors import Missing, Overloaded, Rejected
-from holo.core.head import Head, sign
+from holo.core.head import Head
 from holo.core.keys import Kid
-from holo.core.receipt import Logged, make_resolve_receipt
-from holo.http.edge import Edge
+from holo.core.receipt import Logged
 from holo.store.bindings import boxed
 from holo.store.view import View
 
@@ -72,17 +69,3 @@ class Proofs:
     def inclusion(self, receipt: Logged, head: Head) -> Sequence[bytes]:
         """The proof that the log of ``head`` holds this receipt."""
         return self._view.inclusion(receipt.id, head.log_size)[2]
-
-
-def signed_decision(
-    edge: Edge, view: View, query: Query, consumer: ConsumerPolicy | None = None
-) -> tuple[Decision, bytes, bytes]:
-    """(decision, receipt, bundle): a decision on the state of the newest head, signed, with all that proves it."""
-    proofs = Proofs(view, consumer)
-    head = proofs.newest
-    decision = view.decide_at(query, view.catalog(head.catalog), consumer)
-    statement = make_resolve_receipt(
-        node=edge.registry.node, at_ms=edge.clock_ms(), decision=decision, catalog=head.catalog, head=head.id
-    )
-    receipt = sign(statement, edge.store.key)
-    return decision, receipt, make_bundle([receipt], proofs)

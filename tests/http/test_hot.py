@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -15,7 +16,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holo.core.cid import CBOR, RAW, Cid
+from holo.core.cid import CBOR, DAG_CBOR, RAW, Cid
 from holo.core.consumer import make_consumer_policy
 from holo.core.errors import HoloError
 from holo.http import types
@@ -50,22 +51,35 @@ def edge_of(store: Store, *more: str) -> Edge:
     return Edge(profile, registry, store, lambda: 1)
 
 
-async def resource(edge: Edge, raw: bytes) -> Found | None:
+Sent: TypeAlias = tuple[bytes, bytes]
+"""The validator of an answer, and its body."""
+
+
+def sent(found: Found | None) -> Sent | None:
+    """What is sent of an answer, whose own bytes have to be those that its id names."""
+    if found is None:
+        return None
+    assert str(Cid.of(DAG_CBOR, found.payload)).encode() == found.decision
+    return found.decision, found.body
+
+
+async def resource(edge: Edge, raw: bytes) -> Sent | None:
     """What the resource answers to a raw query, as the bytes that would be sent; None where it refuses."""
     try:
-        answer = await get_resolve(edge, _call(edge, raw))
+        answer = await get_resolve(edge, call_of(edge, raw))
     except HoloError:
         return None
     assert isinstance(answer.body, Resolved)
     assert answer.etag is not None
-    return Found(answer.etag.encode(), encode_json(answer.body))
+    return answer.etag.encode(), encode_json(answer.body)
 
 
-def _call(edge: Edge, raw: bytes, body: bytes = b"") -> Call:
+def call_of(edge: Edge, raw: bytes, body: bytes = b"", accepts: str = JSON) -> Call:
+    """A request with this query, or with this body."""
     return Call(
         path={},
         query=decode_query(raw, () if body else (NAME, TAG, POLICY_REF, RECEIPT)),
-        accepts=JSON,
+        accepts=accepts,
         content_type=JSON if body else "",
         body=body,
         wait_s=0,
@@ -78,7 +92,7 @@ def _call(edge: Edge, raw: bytes, body: bytes = b"") -> Call:
 async def check(edge: Edge, hot: Hot, queries: list[bytes]) -> None:
     """Each query is answered as by the resource."""
     for raw in queries:
-        assert hot.resolve(raw, ADDRESS) == await resource(edge, raw), raw
+        assert sent(hot.resolve(raw, ADDRESS)) == await resource(edge, raw), raw
 
 
 def queries_about(world: World) -> list[bytes]:
@@ -140,12 +154,12 @@ async def test_many_questions_at_once_are_answered_as_one_by_one(world: World) -
         node.deliver(*world.items)
         node.store.make_head()
         edge = edge_of(node.store)
-        answer = await post_resolve(edge, _call(edge, b"", encode_json(body)))
+        answer = await post_resolve(edge, call_of(edge, b"", encode_json(body)))
         with node.store.view() as view:
             newest = view.head()
         assert newest is not None
         assert isinstance(answer.body, bytes)
-        items = [msgspec.Raw(found.body) for raw, _ in asked if (found := await resource(edge, raw))]
+        items = [msgspec.Raw(found[1]) for raw, _ in asked if (found := await resource(edge, raw))]
         many = msgspec.json.decode(answer.body, type=types.ResolvedMany)
         assert (many.catalog, many.head) == (str(newest[0].catalog), str(newest[0].id))
         last = many.items.pop()
@@ -217,7 +231,7 @@ async def test_what_is_kept_is_bounded_and_forgotten_without_harm() -> None:
             for handle, tag in (b"app", b"dev"), (b"lib", b"dev"), (b"app", b"none"):
                 with node.store.view() as view:
                     found = plain.find(view, world.ns.encode(), handle, tag)
-                assert found == await resource(edge, b"handle=%b/%b:%b" % (world.ns.encode(), handle, tag))
+                assert sent(found) == await resource(edge, b"handle=%b/%b:%b" % (world.ns.encode(), handle, tag))
                 assert 0 <= plain.kept_bytes <= 12_000
 
 

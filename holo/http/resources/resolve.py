@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import trio
-from msgspec import structs
 
 from holo.core import limits
 from holo.core.cid import Cid
@@ -20,14 +19,14 @@ from holo.core.errors import Rejected
 from holo.core.head import Head
 from holo.core.names import Name
 from holo.http import parameters, types
-from holo.http.base64url import decode_base64url, encode_base64url
+from holo.http.base64url import decode_base64url
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
 from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
 from holo.http.plain_answers import Found, decided, plain_name
-from holo.http.proving import signed_decision
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import resolved, text
+from holo.http.signing import prove
 from holo.http.types import encode_json
 from holo.store.view import View
 
@@ -44,19 +43,15 @@ async def get_resolve(edge: Edge, call: Call) -> Answer:
     query = Query(selected_name(call.query), call.query.get(POLICY_REF))
     edge.resolves.take(call.authority.address, 1, trio.current_time())
     with edge.registry.view() as view:
-        headers = _standing(view)
         if call.query.get(RECEIPT):
-            decision, receipt, bundle = signed_decision(edge, view, query)
+            signed = edge.signer.sign(view, edge.clock_ms(), query)
+            headers = {"Holo-Catalog": str(signed.head.catalog), "Holo-Head": str(signed.head.id)}
             if call.accepts == COSE:
-                return Answer(receipt, media_type=COSE, headers=headers, cache=Cache.NEVER)
-            body = types.ResolvedWithReceipt(
-                **structs.asdict(resolved(decision, _rev(view, decision))),
-                receipt_cose=encode_base64url(receipt),
-                bundle=encode_base64url(bundle),
-            )
-            return Answer(body, headers=headers, cache=Cache.NEVER)
+                return Answer(signed.receipt, media_type=COSE, headers=headers, cache=Cache.NEVER)
+            return Answer(await prove(view, signed), headers=headers, cache=Cache.NEVER)
         if call.accepts == COSE:
             raise Rejected("not-acceptable", "a decision is not signed unless receipt=1", at="header.accept")
+        headers = _standing(view)
         decision = view.decide(query)
         found = resolved(decision, _rev(view, decision))
     return Answer(found, etag=found.decision, headers=headers)
@@ -82,7 +77,8 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
                 items.append(decided(view, _query(question), _consumer(question.ref, packs)).body)
             else:
                 effort = _EFFORT_AT_ONCE
-                items.append(encode_json(_signed_item(edge, view, _query(question), packs)))
+                consumer = _consumer(question.ref, packs)
+                items.append(await prove(view, edge.signer.sign(view, edge.clock_ms(), _query(question), consumer)))
             if effort >= _EFFORT_AT_ONCE:
                 effort = 0
                 await trio.lowlevel.checkpoint()  # a thousand of them must not keep everyone else waiting
@@ -123,15 +119,6 @@ def _plainly(edge: Edge, view: View, question: _Question, packs: Mapping[Cid, Co
     if question.parts is None or question.ref in packs:
         return None
     return edge.plain.find(view, *question.parts, question.ref)
-
-
-def _signed_item(edge: Edge, view: View, query: Query, packs: Mapping[Cid, ConsumerPolicy]) -> types.ResolvedItem:
-    decision, envelope, bundle = signed_decision(edge, view, query, _consumer(query.policy_ref, packs))
-    return types.ResolvedItem(
-        **structs.asdict(resolved(decision, _rev(view, decision))),
-        receipt_cose=encode_base64url(envelope),
-        bundle=encode_base64url(bundle),
-    )
 
 
 def _consumer(ref: Cid | None, packs: Mapping[Cid, ConsumerPolicy]) -> ConsumerPolicy | None:
