@@ -99,8 +99,14 @@ def describe(row: Row, result: Result) -> str:
 
 
 def read_results(path: Path = RESULTS) -> Results:
-    """The results kept, or none."""
-    return msgspec.json.decode(path.read_bytes(), type=Results) if path.exists() else {}
+    """The results kept; none where there are none, or where an earlier version of this program kept them."""
+    if not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Results)
+    except msgspec.ValidationError as error:
+        sys.stderr.write(f"{path} is of another version and left out: {error}\n")
+        return {}
 
 
 def keep_results(results: Results, path: Path = RESULTS) -> None:

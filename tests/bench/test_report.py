@@ -76,6 +76,13 @@ def test_results_of_other_rows_are_kept(tmp_path: Path) -> None:
     assert msgspec.json.decode(path.read_bytes())["head"]["bindings"] == 5000
 
 
+def test_results_of_another_version_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text('{"head": {"seconds": 1}}', "utf-8")
+    keep_results({"resolve": result(found(2))}, path)
+    assert list(read_results(path)) == ["resolve"]
+
+
 def test_a_bar_ends_where_its_scale_ends() -> None:
     drawn = draw([Bar("<goal>", 1e9), Bar("missed", 0.0)])
     assert "&lt;goal&gt;" in drawn
