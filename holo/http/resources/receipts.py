@@ -31,7 +31,7 @@ def _read_subject(text: str) -> bytes:
         name = Name.parse(text)
         return f"{name.namespace}/{name.path}".encode()
     with contextlib.suppress(Rejected):
-        return bytes(Cid.parse(text))
+        return Cid.parse(text)
     check_namespace(text)
     return text.encode()
 
