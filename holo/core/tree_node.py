@@ -64,13 +64,13 @@ Node: TypeAlias = Leaf | Branch
 def encode_node(node: Node) -> bytes:
     """The one encoding of ``node``. Raises ``too-large`` for a value above its bound, ``cbor-invalid`` as the codec."""
     if isinstance(node, Leaf):
-        parts = [b"\x82\x00", head(ARRAY, len(node.entries))]
+        parts = [_LEAF, head(ARRAY, len(node.entries))]
         for suffix, value in node.entries:
             assert value, "a value is at least one item"
             parts += (head(ARRAY, len(value) + 1), _BYTES[len(suffix)], suffix)
             _write_items(parts, value, 3)
     else:
-        parts = [b"\x84\x01", _BYTES[len(node.prefix)], node.prefix]
+        parts = [_BRANCH, _BYTES[len(node.prefix)], node.prefix]
         if node.own is None:
             parts.append(NULL)
         else:
@@ -112,6 +112,16 @@ def decode_node(data: bytes) -> Node:
         detail = error.detail if error.code == "tree-invalid" else f"{error.code}, {error.detail}"
         raise Rejected("tree-invalid", detail) from None
     return node
+
+
+def links_of(data: bytes) -> list[Cid] | None:
+    """Where the node in these bytes leads, given that they were checked before if they are one; else None.
+
+    Most nodes are leaves: those are told by their first bytes and not parsed.
+    """
+    if data.startswith(_BRANCH):
+        return [link for _, _, link in cbor2.loads(data, tag_hook=_link)[3]]
+    return [] if data.startswith(_LEAF) else None
 
 
 def load(read: Read, cid: Cid) -> Node:
@@ -228,6 +238,8 @@ def _write_items(parts: list[bytes], items: list[Any], depth: int) -> None:
             parts.append(codec.encode(item)[depth:])
 
 
+_LEAF: Final = b"\x82\x00"
+_BRANCH: Final = b"\x84\x01"
 _INTS: Final = [head(INT, number) for number in range(256)]
 _BYTES: Final = [head(BYTE_STRING, length) for length in range(TREE_KEY_BYTES + 1)]
 _ARRAYS: Final = [head(ARRAY, length) for length in range(24)]

@@ -6,7 +6,7 @@ by :mod:`holo.core.chain`; this module gives it the set and writes down the answ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -19,7 +19,7 @@ from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, decode_policy
 from holo.core.state import Cited, parse_current
-from holo.core.tree_node import Branch, decode_node
+from holo.core.tree_node import Branch, decode_node, links_of
 from holo.store.layout import NamespaceRow, Past, PolicyRow
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
@@ -189,8 +189,8 @@ class Seals:
         assert policy.seal is not None
         kept = False
         given = {Cid.of(DAG_CBOR, data): data for data in nodes}
-        for cid, data in _reachable(policy.seal, lambda cid: records.sealed_node(cid) or given.get(cid)):
-            if records.sealed_node(cid) is None:
+        for cid, data, known in _reachable(policy.seal, records.sealed_node, given):
+            if not known:
                 records.put_sealed_node(cid, data)
                 kept = True
             self.arrived(cid)
@@ -265,38 +265,58 @@ class Seals:
         return Past(item.rev, item.id, item.cid, item.policy)
 
 
-def own_nodes(records: RecordsReader, seal: Cid, given: Sequence[bytes]) -> tuple[list[bytes], bool]:
-    """(nodes of a seal's tree that this node's own trees hold, whether the tree is whole with them and ``given``)."""
+def own_nodes(records: RecordsReader, policy: Policy, given: Sequence[bytes]) -> tuple[list[bytes], bool]:
+    """(nodes of a seal's tree that this node's own trees hold, whether the tree is whole with them and ``given``).
+
+    None where the seal is known to be satisfied: then nothing of it is needed any more.
+    """
+    assert policy.seal is not None
+    row = records.policy_row(policy.ns, policy.id)
+    if row is not None and row.sealed:
+        return [], True
     brought = {Cid.of(DAG_CBOR, data): data for data in (*given, tree.EMPTY_NODE)}
     whole = True
 
     def find(cid: Cid) -> bytes | None:
         nonlocal whole
-        data = brought.get(cid) or (records.node(cid) if records.has_node(cid) else None)
-        whole = whole and data is not None
+        data = records.node(cid) if cid not in brought and records.has_node(cid) else None
+        whole = whole and (data is not None or cid in brought)
         return data
 
-    found = [data for cid, data in _reachable(seal, find) if cid not in brought]
+    found = [data for _, data, own in _reachable(policy.seal, find, brought) if own]
     return found, whole
 
 
-def _reachable(root: Cid, find: Callable[[Cid], bytes | None]) -> Iterator[tuple[Cid, bytes]]:
-    """Every node of a tree that ``find`` knows, from the root on. What is no node is left out, and all below it."""
+def _reachable(
+    root: Cid, find: Callable[[Cid], bytes | None], given: Mapping[Cid, bytes]
+) -> Iterator[tuple[Cid, bytes, bool]]:
+    """(id, bytes, whether known) of every node of a tree that ``find`` knows or that is among ``given``, root first.
+
+    What ``find`` knows was checked when it came; what is given is checked here. No node, nothing below it.
+    """
     stack, seen = [root], {root}
     while stack:
         cid = stack.pop()
         data = find(cid)
+        known = data is not None
+        data = given.get(cid) if data is None else data
         if data is None:
             continue
         try:
-            node = decode_node(data)
+            links = links_of(data) if known else _checked_links(data)
         except Rejected:
             continue
-        yield cid, data
-        if isinstance(node, Branch):
-            links = dict.fromkeys(link for _, _, link in node.children if link not in seen)
-            seen.update(links)
-            stack += links
+        if links is None:
+            continue
+        yield cid, data, known
+        fresh = dict.fromkeys(link for link in links if link not in seen)
+        seen.update(fresh)
+        stack += fresh
+
+
+def _checked_links(data: bytes) -> list[Cid]:
+    node = decode_node(data)
+    return [link for _, _, link in node.children] if isinstance(node, Branch) else []
 
 
 def _positions_valid(positions: tuple[int, ...], policy: Policy, path: str) -> bool:

@@ -12,7 +12,7 @@ from holo.core import codec, tree
 from holo.core.cid import CBOR, RAW, Cid
 from holo.core.errors import Rejected
 from holo.core.limits import DEPTH_MAX, INT_MAX, LEAF_KEYS, NODE_BYTES, TREE_KEY_BYTES, TREE_VALUE_BYTES
-from holo.core.tree_node import Branch, Leaf, Node, decode_node, encode_node, parse_node
+from holo.core.tree_node import Branch, Leaf, Node, decode_node, encode_node, links_of, parse_node
 from tests.core.dag_cbor_values import values as dag_cbor
 from tests.core.tree_models import statement_id
 
@@ -237,3 +237,12 @@ def test_rubbish_is_refused_with_a_code(data: bytes) -> None:
         assert error.code == "tree-invalid"  # noqa: PT017
     else:
         assert encode_node(node) == data
+
+
+@given(leaves | branches, st.binary(max_size=8))
+def test_where_a_checked_node_leads_is_told_without_the_rest(node: Node, rubbish: bytes) -> None:
+    expected = [] if isinstance(node, Leaf) else [link for _, _, link in node.children]
+    assert links_of(encode_node(node)) == expected
+    assume(rubbish[:2] not in (b"\x82\x00", b"\x84\x01"))
+    assert links_of(rubbish) is None
+    assert links_of(codec.encode({"v": 1, "type": "catalog"})) is None

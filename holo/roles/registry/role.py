@@ -18,7 +18,6 @@ import structlog
 import trio
 
 from holo.core import limits
-from holo.core.cid import Cid
 from holo.core.errors import HoloError, Overloaded, Rejected
 from holo.core.keys import Kid
 from holo.profile import Anonymous
@@ -213,24 +212,24 @@ class Registry:
 
     async def _complete(self, item: Opened) -> Opened:
         if isinstance(item, PolicySubmission) and item.policy.seal is not None:
-            return await self._with_own_nodes(item, item.policy.seal)
+            return await self._with_own_nodes(item)
         return item
 
-    async def _with_own_nodes(self, item: PolicySubmission, seal: Cid) -> PolicySubmission:
+    async def _with_own_nodes(self, item: PolicySubmission) -> PolicySubmission:
         """A policy with the nodes of its seal that this node's trees hold and nobody had to send.
 
         A seal is made of what is current, and a head may not commit to that yet: then the next one is waited for.
         """
         mark = self.mark
-        nodes, whole = await trio.to_thread.run_sync(self._own_nodes, item, seal)
+        nodes, whole = await trio.to_thread.run_sync(self._own_nodes, item)
         if not whole and not await self.head_covering(mark.size - 1, mark.log, 0):
             await self.head_covering(mark.size - 1, mark.log, limits.WAIT_S_MAX)
-            nodes, _ = await trio.to_thread.run_sync(self._own_nodes, item, seal)
+            nodes, _ = await trio.to_thread.run_sync(self._own_nodes, item)
         return replace(item, nodes=(*item.nodes, *nodes))
 
-    def _own_nodes(self, item: PolicySubmission, seal: Cid) -> tuple[list[bytes], bool]:
+    def _own_nodes(self, item: PolicySubmission) -> tuple[list[bytes], bool]:
         with self.view() as view:
-            return own_nodes(view.records, seal, item.nodes)
+            return own_nodes(view.records, item.policy, item.nodes)
 
     async def _submit(self, request: Request) -> list[Result]:
         waiting = _Waiting(request, sum(map(_size_bytes, request.submissions)), trio.Event())
