@@ -271,6 +271,10 @@ class View:
         except Missing:
             code = "not-found" if self.records.catalog_head(cid) is None else "gone"
             raise Missing(code, f"catalog {cid!s}", subject=str(cid)) from None
+        except Rejected:
+            if self.records.catalog_head(cid) is not None:
+                raise  # one that was signed has to be one
+            raise Missing("not-found", f"{cid!s} is no catalog", subject=str(cid)) from None
 
     def namespace_state(self, catalog: Catalog, ns: str) -> NamespaceState | None:
         """A namespace's state in a kept catalog."""

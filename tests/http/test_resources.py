@@ -11,7 +11,7 @@ from holo.core import limits, tree
 from holo.core import log as rfc9162
 from holo.core.bundle import verify_bundle
 from holo.core.bundle_contents import decode_contents
-from holo.core.cid import Cid
+from holo.core.cid import DAG_CBOR, Cid
 from holo.core.consumer import make_consumer_policy
 from holo.core.envelope import make_statement
 from holo.core.errors import Rejected
@@ -438,6 +438,17 @@ class TestCatalogs:
             found = await scene.get(f"/v1/catalogs/{cid}/proof?name={name}")
             assert len(found["statements"]) == statements
             assert _proved(cid, name, [raw(node) for node in found["nodes"]]) == found["statements"]
+
+    async def test_what_else_a_catalog_is_made_of_is_no_catalog(self, scene: Scene) -> None:
+        await scene.publish()
+        cid = await scene.catalog()
+        itself, *others = (await scene.get(f"/v1/catalogs/{cid}/proof?name=acme/holo:beta"))["nodes"]
+        assert str(Cid.of(DAG_CBOR, raw(itself))) == cid
+        assert len(others) == 3, "a leaf of namespaces, a state and a leaf of names"
+        for other in (Cid.of(DAG_CBOR, raw(node)) for node in others):
+            for path in (f"{other}", f"{other}/entries", f"{other}/proof?name=acme/a", f"{cid}/diff?from={other}"):
+                refused = await scene.client.get(f"/v1/catalogs/{path}")
+                assert (refused.status_code, refused.json()["code"]) == (404, "not-found"), path
 
     async def test_diffs(self, scene: Scene) -> None:
         kept = await scene.publish("acme/kept:beta")
