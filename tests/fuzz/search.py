@@ -1,12 +1,15 @@
-"""One coverage-guided search, in a process of its own: ``python -m tests.fuzz.search ROOM TARGET LIBFUZZER_OPTION…``.
+"""Coverage-guided searches: ``python -m tests.fuzz.search ROOM``, with a job a line on standard input. Needs atheris.
 
-libFuzzer ends the process; its exit status says whether something was found. Needs atheris. Only the target's room is
-imported, because every module that is takes time to be instrumented.
+A job is JSON: ``{"target": name, "options": [libFuzzer's], "log": file}``. Each is run in a process of its own, since
+libFuzzer ends the one it is in; they are forked from this one, since every module that is imported has to be
+instrumented first, which takes longer than many a search. After each, a line of JSON says ``[name, exit status]``.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import random
 import sys
 
@@ -46,5 +49,21 @@ def search(target: Target, options: list[str]) -> None:
     atheris.Fuzz()
 
 
+def main() -> None:
+    """Run the jobs, one after the other."""
+    targets = {target.name: target for target in room.TARGETS}
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if not child:
+            with open(job["log"], "wb") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            search(targets[job["target"]], job["options"])
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps([job["target"], os.waitstatus_to_exitcode(status)]), flush=True)
+
+
 if __name__ == "__main__":
-    search(next(target for target in room.TARGETS if target.name == sys.argv[2]), sys.argv[3:])
+    main()
