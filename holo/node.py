@@ -110,8 +110,9 @@ async def listening(home: Home, profile: Profile, *, clock_ms: Clock = wall_cloc
 
     with home.lock():
         async with open_node(home, profile, clock_ms=clock_ms) as node:
+            grace_s = profile.node.shutdown_grace_ms / 1000
             server = await open_server(
-                node.app, profile.http, grace_s=profile.node.shutdown_grace_ms / 1000, answers=node.app.answers
+                node.app, profile.http, grace_s=grace_s, answers=node.app.answers, posts=node.app.posts
             )
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(server.run)

@@ -1,7 +1,7 @@
 """The application: HTTP in, calls to resources, HTTP out (Quart under trio).
 
-One view serves every route of the table. It decodes and bounds the request into a :class:`~holo.http.route.Call`, has
-the resource answer, and renders the answer or the problem. Whatever goes wrong ends in a problem.
+One view serves every route of the table: it hands the request to :func:`~holo.http.serving.serve` and renders the
+answer. Whatever goes wrong ends in a problem.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Reque
 
 from holo.core import limits
 from holo.core.errors import HoloError, Rejected
-from holo.http.authority import authorise
 from holo.http.bodies import Bodies, Body
 from holo.http.edge import Edge
 from holo.http.hosts import Hosts
 from holo.http.hot import Hot
 from holo.http.hot_answer import HotAnswers
-from holo.http.negotiation import choose, media_type_of, wait_s_of
 from holo.http.problem import problem_of_code
-from holo.http.query import decode_query
 from holo.http.reply import answer_error, answer_problem, render, render_problem
-from holo.http.route import Answer, Call, Route
+from holo.http.route import Answer, Route
+from holo.http.serving import Asked, count, serve
 from holo.http.table import ROUTES
-from holo.http.types import Problem
+from holo.http.whole_post import WholePosts
 
 _BODY: Final = "holo.body"  # in the scope of a request: its Body
 
@@ -53,6 +51,7 @@ class App:
         self.answers = HotAnswers(Hot(edge), edge.metrics)
         self.metrics = edge.metrics
         self._bodies = Bodies(limits.BODIES_BYTES)
+        self.posts = WholePosts(edge, self._bodies)
         self._idle_s = edge.profile.http.idle_timeout_ms / 1000
         self._quart = _make_quart(edge, routes)
 
@@ -112,7 +111,7 @@ def _make_quart(edge: Edge, routes: Iterable[Route]) -> QuartTrio:
     @app.errorhandler(Exception)
     async def on_error(error: Exception) -> TrioResponse:
         answer = _answer_http(error) if isinstance(error, HTTPException) else answer_error(error, where=request.path)
-        _count(edge, "", answer, 0.0)
+        count(edge, "", request.method, answer, 0.0)
         return render_problem(answer)
 
     for route in routes:
@@ -123,47 +122,22 @@ def _make_quart(edge: Edge, routes: Iterable[Route]) -> QuartTrio:
 
 def _view(edge: Edge, route: Route) -> Callable[..., Awaitable[TrioResponse]]:
     async def view(**path: str) -> TrioResponse:
-        began = trio.current_time()
-        try:
-            answer = await route.handler(edge, await _open_call(edge, route, request, path))
-        except RequestEntityTooLarge:
-            answer = _too_large(edge)
-        except Exception as error:
-            answer = answer_error(error, where=route.name)
-        _count(edge, route.path, answer, trio.current_time() - began)
-        return render(route, request, answer)
+        client = request.scope.get("client")
+        asked = Asked(
+            method=request.method,
+            target=request.path,
+            query=request.scope["query_string"],
+            path=path,
+            address=client[0] if client else "",
+            accept=",".join(request.headers.getlist("Accept")),
+            content_type=request.headers.get("Content-Type", ""),
+            body=partial(_read_body, edge, request),
+            prefer=request.headers.get("Prefer", ""),
+            last_event_id=request.headers.get("Last-Event-ID"),
+        )
+        return render(route, request, await serve(edge, route, asked))
 
     return view
-
-
-async def _open_call(edge: Edge, route: Route, incoming: Request, path: dict[str, str]) -> Call:
-    """The request as the resource sees it, every part of it bounded and decoded. Cheapest refusals first."""
-    raw: bytes = incoming.scope["query_string"]
-    accepts = choose(",".join(incoming.headers.getlist("Accept")), route.offers)
-    query = decode_query(raw, route.parameters)
-    client = incoming.scope.get("client")
-    authority = authorise(edge.profile.http.require, client[0] if client else "", writes=route.writes)
-    content_type = media_type_of(incoming.headers.get("Content-Type"))
-    body = b""
-    if route.takes:
-        if content_type not in route.takes:
-            raise Rejected(
-                "media-type-unsupported",
-                f"{content_type[:80] or 'no Content-Type'}; this resource takes {', '.join(route.takes)}",
-                at="header.content-type",
-            )
-        body = await _read_body(edge, incoming)
-    return Call(
-        path=path,
-        query=query,
-        accepts=accepts,
-        content_type=content_type,
-        body=body,
-        wait_s=wait_s_of(incoming.headers.get("Prefer")),
-        last_event_id=incoming.headers.get("Last-Event-ID"),
-        list_name=_list_name(incoming.path, raw),
-        authority=authority,
-    )
 
 
 async def _read_body(edge: Edge, incoming: Request) -> bytes:
@@ -176,17 +150,8 @@ async def _read_body(edge: Edge, incoming: Request) -> bytes:
                 return bytes(await incoming.body)
     except trio.TooSlowError:
         raise Rejected("request-timeout", f"the body took more than {seconds:.0f} s", at="body") from None
-
-
-def _too_large(edge: Edge) -> Answer:
-    limit_bytes = edge.profile.http.max_body_bytes
-    return answer_error(Rejected("too-large", f"a body of more than {limit_bytes} bytes", at="body"), where="body")
-
-
-def _list_name(path: str, raw: bytes) -> str:
-    """What a cursor is bound to: the path and every parameter but the place in the list."""
-    filters = sorted(part for part in raw.split(b"&") if not part.startswith((b"cursor=", b"limit=")))
-    return f"{path}?{b'&'.join(filters).decode('ascii', 'replace')}"
+    except RequestEntityTooLarge:
+        raise Rejected("too-large", f"a body of more than {limit_bytes} bytes", at="body") from None
 
 
 def _answer_http(error: HTTPException) -> Answer:
@@ -198,10 +163,3 @@ def _answer_http(error: HTTPException) -> Answer:
     if isinstance(error, NotFound):
         return answer_problem(problem_of_code("not-found", f"no resource {request.path[:200]!r}"))
     return answer_error(HoloError("request-invalid", error.name or ""), where=request.path)
-
-
-def _count(edge: Edge, route: str, answer: Answer, seconds: float) -> None:
-    method = request.method if request.method in ("GET", "HEAD", "POST") else "other"
-    edge.metrics.answered(route, method, answer.status, seconds)
-    if isinstance(answer.body, Problem):
-        edge.metrics.refused(answer.body.code)

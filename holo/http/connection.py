@@ -32,6 +32,7 @@ from holo.http.http1 import Http1
 from holo.http.http2 import Http2
 from holo.http.protocols import Protocols
 from holo.http.stream import Stream
+from holo.http.whole_post import WholePosts
 
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
 
@@ -61,6 +62,7 @@ class Connection:
         context: WorkerContext,
         timeouts: Timeouts,
         hot: HotStreams | None,
+        posts: WholePosts | None,
         waiting: dict[Connection, None],
     ) -> None:
         self.stream = stream
@@ -69,6 +71,7 @@ class Connection:
         self._context = context
         self._timeouts = timeouts
         self._hot = hot
+        self._posts = posts
         self._send_lock = trio.Lock()
         self._sending: trio.CancelScope | None = None
         self._reading = trio.CancelScope()
@@ -97,6 +100,9 @@ class Connection:
         """
         goes_on = False
         try:
+            if await self._answer_whole(data):
+                goes_on = not self._dead
+                return goes_on
             self.idle_since = trio.current_time()
             self._set_read_deadline(-inf if self._leaving else head_deadline)
             async with trio.open_nursery() as nursery:
@@ -119,6 +125,17 @@ class Connection:
             if not goes_on:
                 self.stream.close()
         return False
+
+    async def _answer_whole(self, data: bytes) -> bool:
+        """Answer ``data`` if it is a post that came whole; whether it was."""
+        post = None if self._posts is None or self.stream.alpn == "h2" else self._posts.read(data)
+        if post is None or self._posts is None:
+            return False
+        answer = await self._posts.answer(post, self.stream.client[0] if self.stream.client else "")
+        if answer is None:
+            return False
+        await self._write(answer)
+        return True
 
     def stop(self) -> None:
         """End as soon as no request is under way: now, or after the answer (the context is marked as terminated)."""

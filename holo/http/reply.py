@@ -6,10 +6,12 @@ the bytes. The same thing as JSON and as COSE has different validators. HEAD giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
+from msgspec import Struct
 from quart import Request
 from quart_trio.wrappers.response import TrioResponse
 
@@ -24,26 +26,43 @@ _POLICIES: Final = {HTML: "default-src 'none'; style-src 'unsafe-inline'"}
 _NO_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 
-def render(route: Route, request: Request, answer: Answer) -> TrioResponse:
-    """The response that ``answer`` is to ``request``."""
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """An answer as a response: header fields in order, all but those about the body, and the body."""
+
+    status: int
+    fields: Mapping[str, str]
+    body: bytes | AsyncIterator[bytes]
+
+
+def word(route: Route, target: str, if_none_match: str | None, answer: Answer) -> Worded:
+    """The response of ``route`` that ``answer`` is to a request for ``target``, its path and query."""
     cache = answer.cache or route.cache
-    headers = {"Cache-Control": cache.value, **standing_headers(answer.media_type), **answer.headers}
+    fields = {"Cache-Control": cache.value, **standing_headers(answer.media_type), **answer.headers}
     if len(route.offers) > 1:
-        headers["Vary"] = "Accept"
+        fields["Vary"] = "Accept"
     if answer.next is not None:
-        headers["Link"] = f'<{_next_url(request, answer.next)}>; rel="next"'
-    if not isinstance(answer.body, bytes) and hasattr(answer.body, "__aiter__"):
-        body = b"" if request.method == "HEAD" else answer.body
-        return TrioResponse(body, answer.status, headers, content_type=answer.media_type)
+        fields["Link"] = f'<{_next_url(target, answer.next)}>; rel="next"'
+    if not isinstance(answer.body, bytes | Struct):
+        return Worded(answer.status, fields, answer.body)
     data = answer.body if isinstance(answer.body, bytes) else encode_json(answer.body)
     if cache is not Cache.NEVER and answer.status == 200:
-        headers["ETag"] = etag = _etag(answer, data)
-        if matches(request.headers.get("If-None-Match"), etag):
-            response = TrioResponse(b"", 304, headers)
-            del response.headers["Content-Type"]
-            del response.headers["Content-Length"]
-            return response
-    return TrioResponse(data, answer.status, headers, content_type=answer.media_type)
+        fields["ETag"] = etag = _etag(answer, data)
+        if matches(if_none_match, etag):
+            return Worded(304, fields, b"")
+    return Worded(answer.status, fields, data)
+
+
+def render(route: Route, request: Request, answer: Answer) -> TrioResponse:
+    """The response that ``answer`` is to ``request``."""
+    target = f"{request.path}?{request.query_string.decode('ascii', 'ignore')}"
+    worded = word(route, target, request.headers.get("If-None-Match"), answer)
+    body = b"" if request.method == "HEAD" and not isinstance(worded.body, bytes) else worded.body
+    response = TrioResponse(body, worded.status, dict(worded.fields), content_type=answer.media_type)
+    if worded.status == 304:
+        del response.headers["Content-Type"]
+        del response.headers["Content-Length"]
+    return response
 
 
 def answer_problem(
@@ -94,7 +113,7 @@ def matches(if_none_match: str | None, etag: str) -> bool:
     return "*" in offered or etag in offered
 
 
-def _next_url(request: Request, cursor: str) -> str:
-    raw = request.query_string.decode("ascii", "ignore")
-    kept = [part for part in raw.split("&") if part and not part.startswith("cursor=")]
-    return f"{request.path}?{'&'.join([*kept, f'cursor={cursor}'])}"
+def _next_url(target: str, cursor: str) -> str:
+    path, _, query = target.partition("?")
+    kept = [part for part in query.split("&") if part and not part.startswith("cursor=")]
+    return f"{path}?{'&'.join([*kept, f'cursor={cursor}'])}"

@@ -29,6 +29,7 @@ _IDLE: Final = frozenset(
     b"pragma priority referer traceparent tracestate user-agent via x-forwarded-for x-forwarded-host "
     b"x-forwarded-proto x-real-ip x-request-id".split()
 )
+_LOOKED_AT: Final = frozenset((b"host", b"accept", b"if-none-match", b"connection"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +72,41 @@ class Heads:
 
     def read_fields(self, block: bytes) -> Fields | None:
         """What the lines of ``block``, each with its line end, say; None where they are not those of a hot request."""
-        seen: dict[bytes, bytes] = {}
-        at = 0
-        while at < len(block):
-            found = _FIELD.match(block, at)
-            if found is None:
-                return None
-            name, at = found[1].lower(), found.end()
-            if name in _IDLE:
-                continue
-            if name in seen or name not in (b"host", b"accept", b"if-none-match", b"connection"):
-                return None
-            seen[name] = found[2]
-        if seen.get(b"connection", b"keep-alive").lower() != b"keep-alive" or not takes_json(seen.get(b"accept")):
-            return None
-        try:
-            self._check_host(seen[b"host"].decode("ascii"))
-        except (KeyError, HoloError):  # no Host, or a foreign one: the refusal is not ours to word
+        seen = plain_fields(block, _LOOKED_AT)
+        if seen is None or not takes_json(seen.get(b"accept")) or not takes_this_host(seen, self._check_host):
             return None
         matches = seen.get(b"if-none-match")
         return Fields(None if matches is None else matches.decode("ascii"))
+
+
+def plain_fields(block: bytes, looked_at: frozenset[bytes]) -> dict[bytes, bytes] | None:
+    """The fields of ``block`` that are ``looked_at``, by name in lower case.
+
+    None where a line is not in its plainest form, a name comes twice, a field is neither looked at nor known to make no
+    difference, or the connection is not to go on as usual.
+    """
+    seen: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(block):
+        found = _FIELD.match(block, at)
+        if found is None:
+            return None
+        name, at = found[1].lower(), found.end()
+        if name in _IDLE:
+            continue
+        if name in seen or name not in looked_at:
+            return None
+        seen[name] = found[2]
+    return seen if seen.get(b"connection", b"keep-alive").lower() == b"keep-alive" else None
+
+
+def takes_this_host(fields: dict[bytes, bytes], check_host: Callable[[str | None], None]) -> bool:
+    """Whether Host is there and names this node; where it does not, the refusal is not ours to word."""
+    try:
+        check_host(fields[b"host"].decode("ascii"))
+    except (KeyError, HoloError):
+        return False
+    return True
 
 
 def may_become_hot(data: bytes) -> bool:

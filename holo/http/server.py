@@ -30,6 +30,7 @@ from holo.http.hot_stream import HotStreams
 from holo.http.poller import Poller
 from holo.http.request_head import Heads
 from holo.http.stream import Stream
+from holo.http.whole_post import WholePosts
 from holo.profile import Http, check_listen
 
 
@@ -56,6 +57,7 @@ class Server:
         tls: ssl.SSLContext | None,
         grace_s: float,
         answers: HotAnswers | None,
+        posts: WholePosts | None,
     ) -> None:
         self._app = wrap_app(app, 0, "asgi")
         self._listeners = listeners
@@ -63,6 +65,7 @@ class Server:
         self._max_connections = _room_for(http.max_connections)
         self._timeouts = Timeouts(http.header_timeout_ms / 1000, http.idle_timeout_ms / 1000)
         self._grace_s = grace_s
+        self._posts = posts
         self._config = _config()
         self._context = WorkerContext(None)
         self._connections: set[Connection] = set()
@@ -160,7 +163,7 @@ class Server:
 
     def _hand_over(self, stream: Stream, data: bytes, head_deadline: float) -> None:
         connection = Connection(
-            stream, self._app, self._config, self._context, self._timeouts, self._hot, self._waiting
+            stream, self._app, self._config, self._context, self._timeouts, self._hot, self._posts, self._waiting
         )
         self._connections.add(connection)  # at once, for whoever counts them before its task runs
         self._nursery.start_soon(self._converse, connection, data, head_deadline)
@@ -180,13 +183,20 @@ class Server:
                 self._quiet.set()
 
 
-async def open_server(app: Application, http: Http, *, grace_s: float, answers: HotAnswers | None = None) -> Server:
-    """Bind what the profile's ``[http]`` names; ``answers``, where there are any, go out without the application.
+async def open_server(
+    app: Application,
+    http: Http,
+    *,
+    grace_s: float,
+    answers: HotAnswers | None = None,
+    posts: WholePosts | None = None,
+) -> Server:
+    """Bind what the profile's ``[http]`` names; ``answers`` and ``posts``, where given, go past the application.
 
     Raises ``unsafe-listen``, ``listen-failed`` or ``profile-invalid``."""
     check_listen(http)
     tls = open_tls(http.tls_cert, http.tls_key) if http.tls else None
-    return Server(app, http, await _listeners(*http.address), tls, grace_s, answers)
+    return Server(app, http, await _listeners(*http.address), tls, grace_s, answers, posts)
 
 
 def _room_for(connections: int) -> int:

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from holo.core.cid import DAG_CBOR, RAW, Cid
-from holo.http.app import _list_name
 from holo.http.cursor import Cursor, encode_cursor
 from holo.http.parameters import CURSOR
 from holo.http.route import Route
+from holo.http.serving import list_name
 from holo.http.table import ROUTES
 from holo.testing import node_in_background
 from tests.http.scene import acme, wire
@@ -64,7 +64,7 @@ def test_a_forged_cursor_reaches_nothing_and_breaks_nothing(client: httpx.Client
     items = whole.json()["items"]
     for snapshot in (None, Cid.parse(catalog), Cid.of(DAG_CBOR, b""), Cid.of(RAW, b"")):
         for position in POSITIONS:
-            cursor = encode_cursor(_list_name(path, query.encode()), Cursor(snapshot, position))
+            cursor = encode_cursor(list_name(path, query.encode()), Cursor(snapshot, position))
             found = client.get(f"{path}?{query}{'&' if query else ''}cursor={cursor}")
             assert found.status_code in (200, 400, 404, 410), (position, found.text)
             if found.status_code == 200:

@@ -122,8 +122,8 @@ async def _listening(home: Path, settings: Sequence[Http]) -> AsyncIterator[list
     ):
         ports = []
         for number, http in enumerate(settings):
-            answers = None if number % 2 else node.app.answers
-            server = await open_server(node.app, http, grace_s=1, answers=answers)
+            answers, posts = (None, None) if number % 2 else (node.app.answers, node.app.posts)
+            server = await open_server(node.app, http, grace_s=1, answers=answers, posts=posts)
             url = await nursery.start(server.run)
             ports.append(int(url.rpartition(":")[2]))
         await settle(f"http://127.0.0.1:{ports[0]}")
