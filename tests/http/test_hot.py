@@ -122,7 +122,8 @@ def node_of(world: World) -> Iterator[Node]:
         yield node
 
 
-@settings(effort(1 / 6))
+@pytest.mark.slow
+@settings(effort(1 / 12))
 @given(world=st.one_of(worlds(), crowded_worlds()), heads=st.integers(1, 5))
 async def test_every_question_after_every_change_is_answered_as_by_the_resource(world: World, heads: int) -> None:
     """Rivals, holds, seals, forks, yanks, pending statements, thresholds by tag, pins and policies of every kind."""
@@ -134,10 +135,11 @@ async def test_every_question_after_every_change_is_answered_as_by_the_resource(
             node.deliver(item)
             if index % heads == 0:
                 node.store.make_head()
-            await check(edge, hot, queries[index % 3 :: 3])
+            await check(edge, hot, queries[index % 4 :: 4])
         await check(edge, hot, queries)
 
 
+@pytest.mark.slow
 @settings(effort(1 / 12))
 @given(world=worlds())
 async def test_many_questions_at_once_are_answered_as_one_by_one(world: World) -> None:
