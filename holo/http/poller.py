@@ -66,8 +66,10 @@ class Poller:
         hand_over: HandOver,
         admits: Callable[[], bool],
         make_room: Callable[[], bool],
+        others: Callable[[], bool],
     ) -> None:
-        """``admits`` says, for each new connection, whether there is room for it; ``make_room`` has another one end.
+        """``admits`` says, for each new connection, whether there is room for it; ``make_room`` has another one end;
+        ``others`` says whether requests are under way that were handed over.
 
         Without ``answers`` nothing is hot.
         """
@@ -79,6 +81,7 @@ class Poller:
         self._hand_over = hand_over
         self._admits = admits
         self._make_room = make_room
+        self._others = others
         self._selector = selectors.DefaultSelector()
         self._idle: dict[_Client, None] = {}
         self._begun: dict[_Client, None] = {}
@@ -113,18 +116,28 @@ class Poller:
                 # Each once: a client that asks without end gets a turn like everybody else.
                 ready = list(dict.fromkeys([*ready, *self._more]))
                 self._more.clear()
-            for at in range(0, len(ready), limits.READY_AT_ONCE):
-                self._turn(ready[at : at + limits.READY_AT_ONCE])
-                await trio.lowlevel.checkpoint()
+            at = 0
+            while at < len(ready):
+                at = self._turn(ready, at)
+                # A request that is not hot takes many steps, one for each time that this task waits.
+                long = trio.current_time() - self._now > limits.TURN_S / 2
+                for _ in range(limits.STEPS_BETWEEN_TURNS if long and self._others() else 1):
+                    await trio.lowlevel.checkpoint()
 
-    def _turn(self, ready: list[Any]) -> None:
+    def _turn(self, ready: list[Any], at: int) -> int:
+        """Serve ``ready`` from ``at`` on until the turn is over; where the next one begins."""
         self._now = trio.current_time()
+        over = self._now + limits.TURN_S
         if self._answers is not None:
             self._answers.begin()
-        for item in ready:
+        for item in ready[at : at + limits.READY_AT_ONCE]:
             self._on_ready(item)
+            at += 1
+            if trio.current_time() > over:
+                break
         if self._answers is not None:
             self._answers.end()
+        return at
 
     def take(self, stream: Stream) -> None:
         """Take back a connection that is between requests."""

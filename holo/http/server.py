@@ -76,7 +76,7 @@ class Server:
         heads = Heads(Hosts(http.address[0], http.hosts).check)
         self._hot = None if answers is None else HotStreams(answers, heads)
         self._poller = Poller(
-            listeners, tls, self._timeouts, heads, answers, self._hand_over, self._admits, self._make_room
+            listeners, tls, self._timeouts, heads, answers, self._hand_over, self._admits, self._make_room, self._busy
         )
         self._nursery: trio.Nursery
 
@@ -125,6 +125,9 @@ class Server:
         for connection in list(self._connections):
             connection.kill()
         self._poller.close()
+
+    def _busy(self) -> bool:
+        return len(self._connections) > len(self._waiting)
 
     def _admits(self) -> bool:
         return self.connections < self._max_connections or self._make_room()
