@@ -42,6 +42,7 @@ UPGRADES: Final[dict[int, Callable[[RecordsWriter], None]]] = {1: upgrade.from_1
 """schema → what turns a store of it into the next one, inside the transaction that opens it."""
 
 _WITNESS: Final = "witness.json"
+_WITNESS_BYTES: Final = 256  # two numbers and an id take half of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +255,15 @@ class Store:
         return records.payload(log) is None or (log == state.id and (size > state.size or head_seq > state.head_seq))
 
     def _write_witness(self, state: LogState) -> None:
-        """Leave beside the store how far it got. Only hindsight depends on it: it is not synced, and may fail."""
-        draft = self._path / f".{_WITNESS}"
+        """Leave beside the store how far it got. Only hindsight depends on it: it is not synced, and may fail.
+
+        It is written over in place, always as long: to replace it would wait for the disk at every commit. Torn by a
+        crash, it says nothing.
+        """
+        text = json.dumps({"log": str(state.id), "size": state.size, "head_seq": state.head_seq})
         with contextlib.suppress(OSError):
-            draft.write_text(json.dumps({"log": str(state.id), "size": state.size, "head_seq": state.head_seq}))
-            draft.replace(self._path / _WITNESS)
+            descriptor = os.open(self._path / _WITNESS, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.write(descriptor, text.ljust(_WITNESS_BYTES).encode())
+            finally:
+                os.close(descriptor)

@@ -36,7 +36,7 @@ def test_the_sync_precedes_the_answer_on_the_wire(tmp_path: Path, preload_librar
     stored = 0
     for index in answers:
         before = calls[:index]
-        assert unsynced(before, home / "records") - {str(home / "records" / ".witness.json")} == set()
+        assert unsynced(before, home / "records") - {str(home / "records" / "witness.json")} == set()
         assert stored_bytes(before, home / "records") > stored, "an answer without a write would prove nothing"
         stored = stored_bytes(before, home / "records")
     acknowledged.check(home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -172,9 +173,21 @@ def test_a_store_whose_witness_saw_more_opens_a_new_log(tmp_path: Path, more: st
         assert view.log.number == 1
 
 
+@pytest.mark.parametrize("text", ["", "{", '{"log": 1}', " " * 256])
+def test_a_witness_torn_by_a_crash_says_nothing(tmp_path: Path, text: str) -> None:
+    with closing(open_store(tmp_path / "records")) as store:
+        admitted(store, submit(GENESIS, ROOT))
+    (tmp_path / "records" / "witness.json").write_text(text)
+    with closing(open_store(tmp_path / "records")) as store, store.view() as view:
+        assert (view.log.number, view.log.size) == (0, 1)
+    witness = json.loads((tmp_path / "records" / "witness.json").read_text())
+    assert witness["size"] == 1
+
+
 def test_a_witness_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     with closing(open_store(tmp_path / "records")) as store:
-        (tmp_path / "records" / ".witness.json").mkdir()
+        (tmp_path / "records" / "witness.json").unlink()
+        (tmp_path / "records" / "witness.json").mkdir()
         admitted(store, submit(GENESIS, ROOT))
         store.make_head()
 
