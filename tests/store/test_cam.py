@@ -218,6 +218,17 @@ def test_a_folder_of_many_files_is_folded_and_comes_back(cam: Cam, tmp_path: Pat
     assert identify(tmp_path / "out") == stored
 
 
+def test_a_folder_that_takes_many_transactions_comes_back(
+    cam: Cam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holo.store.cam.CAM_BATCH_BLOCKS", 3)
+    root = write_tree(tmp_path / "in", {f"f{index}": b"%d" % index for index in range(20)})
+    stored = cam.put_path(root)
+    assert cam.stat().blocks == 20 + 1
+    cam.extract(stored.cid, tmp_path / "out")
+    assert identify(tmp_path / "out") == stored
+
+
 def test_what_is_not_here_is_named(cam: Cam, tmp_path: Path) -> None:
     cid = Cid.of(RAW, b"absent")
     for ask in (lambda: read(cam, cid), lambda: cam.extract(cid, tmp_path / "out")):
