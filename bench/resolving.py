@@ -34,8 +34,8 @@ Contender = tuple[Process, Callable[[], Load]]
 
 
 def measure_in_turn(findings: Findings, contenders: dict[str, Contender], rounds: int) -> None:
-    """Let the contenders run in turn, so many rounds; who cannot is noted as absent."""
-    for _ in range(rounds):
+    """Let the contenders run in turn, so many rounds after one to warm up; who cannot is noted as absent."""
+    for number in range(rounds + 1):
         for who, (process, run) in contenders.items():
             if who in findings.absent:
                 continue
@@ -45,6 +45,8 @@ def measure_in_turn(findings: Findings, contenders: dict[str, Contender], rounds
             except Absent as error:
                 findings.absent[who] = str(error)
                 continue
+            if number == 0:
+                continue  # a store's pages are mapped at first touch, by each process anew
             findings.add(
                 who,
                 per_second=load.per_second,
