@@ -111,6 +111,29 @@ class TestCorpus:
         assert len({case.name for case in CASES}) == len(CASES) >= 240
 
 
+class TestSigned:
+    """Answers with a receipt, which are different bytes every time."""
+
+    @pytest.mark.parametrize("tls", [False, True])
+    def test_they_say_the_same_under_the_same_fields(self, pair: Pair, tls: bool) -> None:
+        request = HOT.replace(b" HTTP", b"&receipt=1 HTTP")
+        heads, bodies = [], []
+        for answer in (pair.hot([request], tls=tls), pair.slow([request], tls=tls)):
+            head, _, body = answer.partition(b"\r\n\r\n")
+            heads.append(re.sub(rb"content-length: \d+", b"", head))
+            assert int(re.findall(rb"content-length: (\d+)", head)[0]) == len(body)
+            bodies.append(json.loads(body))
+        assert heads[0] == heads[1]
+        assert all(body.pop("receipt_cose") and body.pop("bundle") for body in bodies)
+        assert bodies[0] == bodies[1]
+        assert heads[0].startswith(b"HTTP/1.1 200 \r\ncache-control: no-store\r\n")
+
+    @pytest.mark.parametrize("query", ["receipt=0", "receipt=2", "receipt=1&receipt=1", "x=receipt=1", "receipt="])
+    def test_what_asks_for_none_gets_none(self, pair: Pair, query: str) -> None:
+        request = HOT.replace(b" HTTP", f"&{query} HTTP".encode())
+        assert pair.hot([request]) == pair.slow([request])
+
+
 class TestForcedSlow:
     """The same request, and a field that makes it somebody else's."""
 
