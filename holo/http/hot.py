@@ -23,7 +23,7 @@ from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
 from holo.http.signing import SMALL_BYTES, bundle_of, encode_signed
 
-__all__ = ["PATH", "Found", "Hot", "SignedAnswer", "Standing", "takes_json"]
+__all__ = ["PATH", "Found", "Hot", "SignedAnswer", "Standing", "chosen_type", "takes_json"]
 
 PATH: Final = b"/v1/resolve"
 _OFFERS: Final = (JSON, COSE)
@@ -88,7 +88,7 @@ class Hot:
 
         None where it is refused, where no receipt is asked for, or where the bundle would take a while.
         """
-        media_type = _chosen(accept)
+        media_type = chosen_type(accept)
         question = self._question(query, signed=True) if media_type else None
         if question is None or not self.standing.head:
             return None
@@ -142,11 +142,11 @@ def _query(ns: bytes, handle: bytes, tag: bytes) -> Query:
 
 def takes_json(accept: bytes | None) -> bool:
     """Whether a request with this Accept header gets a decision as JSON; False for every other or doubtful case."""
-    return _chosen(accept) == JSON
+    return chosen_type(accept) == JSON
 
 
 @lru_cache(maxsize=1024)
-def _chosen(accept: bytes | None) -> str:
+def chosen_type(accept: bytes | None) -> str:
     """The media type that a request with this Accept header gets; empty where it gets none, or in doubt."""
     try:
         return choose(None if accept is None else accept.decode("ascii"), _OFFERS)

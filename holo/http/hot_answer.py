@@ -82,9 +82,9 @@ class HotAnswers:
 
     def answer(self, query: bytes, fields: Fields, address: str) -> bytes | None:
         """The response to a hot read, or None where it takes the whole server to answer it."""
-        found = self.find(query, address)
+        found = self.find(query, fields, address)
         if found is None:
-            signed = self.find_signed(query, address)
+            signed = self.find_signed(query, fields, address)
             return None if signed is None else self._word_signed(signed)
         if fields.if_none_match is not None and matches(fields.if_none_match, f'"{found.decision.decode()}"'):
             self.count(304)
@@ -101,9 +101,9 @@ class HotAnswers:
             )
         )
 
-    def find(self, query: bytes, address: str) -> Found | None:
+    def find(self, query: bytes, fields: Fields, address: str) -> Found | None:
         """What a hot read asks for, or None where it takes the whole server to answer it."""
-        if self._standing is None or not self._standing.head:
+        if self._standing is None or not self._standing.head or not fields.as_json:
             return None
         try:
             return self.hot.resolve(query, address)
@@ -111,12 +111,12 @@ class HotAnswers:
             _log.warning("hot answer failed", exc_info=True)
             return None
 
-    def find_signed(self, query: bytes, address: str) -> SignedAnswer | None:
-        """What a read with ``receipt=1`` asks for, as JSON, or None where it takes the whole server to answer it."""
+    def find_signed(self, query: bytes, fields: Fields, address: str) -> SignedAnswer | None:
+        """What a read with ``receipt=1`` asks for, or None where it takes the whole server to answer it."""
         if _RECEIPT not in query:
             return None
         try:
-            return self.hot.signed(query, None, address)
+            return self.hot.signed(query, fields.accept, address)
         except Exception:
             _log.warning("hot answer failed", exc_info=True)
             return None

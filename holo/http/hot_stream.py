@@ -47,9 +47,9 @@ class HotStreams:
         if fields is None:
             return None
         query = path[len(_START) :]
-        found = self.answers.find(query, address)
+        found = self.answers.find(query, fields, address)
         if found is None:
-            signed = self.answers.find_signed(query, address)
+            signed = self.answers.find_signed(query, fields, address)
             if signed is None or len(signed.body) > room_bytes:
                 return None
             self.answers.count(200)

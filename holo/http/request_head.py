@@ -15,7 +15,8 @@ from typing import Final
 
 from holo.core import limits
 from holo.core.errors import HoloError
-from holo.http.hot import PATH, takes_json
+from holo.http.hot import PATH, chosen_type
+from holo.http.negotiation import JSON
 
 START: Final = b"GET " + PATH + b"?"
 _END: Final = b" HTTP/1.1"
@@ -34,8 +35,13 @@ _LOOKED_AT: Final = frozenset((b"host", b"accept", b"if-none-match", b"connectio
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What the header fields of a hot request say: JSON is wanted, and maybe what the client has already."""
+    """What the header fields of a hot request say: how it is wanted, and maybe what the client has already.
 
+    ``as_json`` says that ``accept`` comes to JSON; else it comes to COSE.
+    """
+
+    accept: bytes | None
+    as_json: bool
     if_none_match: str | None
 
 
@@ -73,10 +79,11 @@ class Heads:
     def read_fields(self, block: bytes) -> Fields | None:
         """What the lines of ``block``, each with its line end, say; None where they are not those of a hot request."""
         seen = plain_fields(block, _LOOKED_AT)
-        if seen is None or not takes_json(seen.get(b"accept")) or not takes_this_host(seen, self._check_host):
+        if seen is None or not takes_this_host(seen, self._check_host):
             return None
-        matches = seen.get(b"if-none-match")
-        return Fields(None if matches is None else matches.decode("ascii"))
+        accept, matches = seen.get(b"accept"), seen.get(b"if-none-match")
+        chosen = chosen_type(accept)
+        return Fields(accept, chosen == JSON, None if matches is None else matches.decode("ascii")) if chosen else None
 
 
 def plain_fields(block: bytes, looked_at: frozenset[bytes]) -> dict[bytes, bytes] | None:

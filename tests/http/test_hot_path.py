@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holo.core.receipt import open_receipt
 from tests.http.two_listeners import Pair, two_listeners
 
 REQUESTS = Path(__file__).resolve().parents[2] / "fixtures" / "http" / "requests.json"
@@ -127,6 +128,16 @@ class TestSigned:
         assert all(body.pop("receipt_cose") and body.pop("bundle") for body in bodies)
         assert bodies[0] == bodies[1]
         assert heads[0].startswith(b"HTTP/1.1 200 \r\ncache-control: no-store\r\n")
+
+    def test_as_cose_the_receipt_comes_alone(self, pair: Pair) -> None:
+        request = HOT.replace(b" HTTP", b"&receipt=1 HTTP").replace(
+            b"\r\n\r\n", b"\r\nAccept: application/cose\r\n\r\n"
+        )
+        answers = [answer.partition(b"\r\n\r\n") for answer in (pair.hot([request]), pair.slow([request]))]
+        assert answers[0][0] == answers[1][0]
+        assert b"content-type: application/cose\r\n" in answers[0][0]
+        receipts = [open_receipt(answer[2]) for answer in answers]
+        assert receipts[0].decision == receipts[1].decision  # type: ignore[union-attr]
 
     @pytest.mark.parametrize("query", ["receipt=0", "receipt=2", "receipt=1&receipt=1", "x=receipt=1", "receipt="])
     def test_what_asks_for_none_gets_none(self, pair: Pair, query: str) -> None:
