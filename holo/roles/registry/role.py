@@ -32,7 +32,7 @@ from holo.store.view import View
 
 _ANSWERED_AT_ONCE: Final = 2
 _ANSWERED_IN_ROUNDS: Final = 32
-_HEADS_IN_INTERVAL: Final = 4
+_HEADS_IN_INTERVAL: Final = 2
 _ENDORSEMENT_BYTES: Final = 34 + 64  # a kid and its signature
 
 _log = structlog.get_logger("holo.registry")
