@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.faults import preload
@@ -28,6 +29,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A sync is still asked for and still waited for; only the disk is faster. HOLO_TEST_DISK=1 keeps the disk.
     """
+    # As a node writes them: the drawn tracebacks that come with `rich` take seconds each on a busy machine.
+    *others, _ = structlog.get_config()["processors"]
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*others, renderer])
     if config.option.basetemp is None and os.access(_MEMORY, os.W_OK) and not os.environ.get("HOLO_TEST_DISK"):
         config.option.basetemp = str(_MEMORY / f"holo-tests-{os.getpid()}")
 
