@@ -24,6 +24,15 @@ def count_names(view: View, catalog: Catalog) -> int:
     return sum(_state(view, value).count for _, value in tree.iterate(read, catalog.namespaces))
 
 
+def count_names_since(view: View, before: Catalog, count: int, catalog: Catalog) -> int:
+    """How many names a catalog has, from another that has ``count``: only namespaces that differ are read."""
+    read = view.records.node
+    for _, old, new in tree.diff(read, before.namespaces, read, catalog.namespaces):
+        count += 0 if new is None else _state(view, new).count
+        count -= 0 if old is None else _state(view, old).count
+    return count
+
+
 def iterate_names(view: View, catalog: Catalog, prefix: str, after: bytes) -> Iterator[tuple[bytes, Place]]:
     """(position, (name, statements)) of the names that start with ``prefix``, strictly after a position."""
     read = view.records.node

@@ -20,6 +20,7 @@ from holo.core.keys import did_of, parse_did
 from holo.core.receipt import BindingReceipt, PolicyReceipt, ResolveReceipt, open_receipt
 from holo.core.state import decode_catalog, decode_namespace_state, parse_current, parse_state_value
 from holo.http.base64url import decode_base64url, encode_base64url
+from holo.http.catalog_reading import count_names, count_names_since
 from holo.roles.registry import Incoming
 from tests.http.scene import Scene, acme, wire
 from tests.records import binding_record, content, kid, policy_record
@@ -410,6 +411,24 @@ class TestCatalogs:
         assert snapshot["count"] == 1
         cose = await scene.client.get("/v1/catalogs/current", headers={"accept": "application/cose"})
         assert open_head(cose.content).id == head.id
+
+    async def test_names_are_counted_from_any_catalog_counted_before(self, scene: Scene) -> None:
+        catalogs, expected = [], []
+        for number in range(6):
+            ns = f"extra{number}"
+            if number % 2:
+                await scene.client.post("/v1/namespaces", json={"policy_cose": wire(acme(ns))})
+            else:
+                await scene.publish(f"acme/n{number}:beta")
+                await scene.publish(f"acme/m{number}:beta")
+            catalogs.append(await scene.catalog())
+            expected.append(len((await scene.get(f"/v1/catalogs/{catalogs[-1]}/entries"))["items"]))
+        assert [(await scene.get(f"/v1/catalogs/{catalog}"))["count"] for catalog in catalogs] == expected
+        with scene.running.node.registry.view() as view:
+            kept = [view.catalog(Cid.parse(catalog)) for catalog in catalogs]
+            for one, count in zip(kept, expected, strict=True):
+                for other, other_count in zip(kept, expected, strict=True):
+                    assert count_names_since(view, one, count, other) == other_count == count_names(view, other)
 
     async def test_entries_across_namespaces(self, scene: Scene) -> None:
         names = [f"acme/h{number:03}:beta" for number in range(70)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
+
+import trio
 
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.errors import Missing, Rejected
@@ -10,7 +13,7 @@ from holo.core.names import Name
 from holo.core.state import Catalog
 from holo.http import parameters, patterns, types
 from holo.http.base64url import encode_base64url
-from holo.http.catalog_reading import Place, count_names, iterate_changes, iterate_names, prove_name
+from holo.http.catalog_reading import Place, count_names, count_names_since, iterate_changes, iterate_names, prove_name
 from holo.http.edge import Edge
 from holo.http.negotiation import COSE, JSON
 from holo.http.paging import start_of, take_page
@@ -37,7 +40,7 @@ async def get_current(edge: Edge, call: Call) -> Answer:
         head, envelope = newest
         if call.accepts == COSE:
             return Answer(envelope, media_type=COSE, etag=str(head.id))
-        count = _count(edge, view, head.catalog)
+    count = await _count(edge, head.catalog)
     return Answer(
         types.CatalogReply(
             catalog=str(head.catalog),
@@ -59,7 +62,7 @@ async def get_catalog(edge: Edge, call: Call) -> Answer:
     cid = _cid(call)
     with edge.registry.view() as view:
         catalog = view.catalog(cid)
-        count = _count(edge, view, cid)
+    count = await _count(edge, cid)
     return Answer(
         types.CatalogSnapshot(
             catalog=str(cid),
@@ -125,14 +128,26 @@ def _paged(view: View, cid: Cid, call: Call) -> Catalog:
         raise
 
 
-def _count(edge: Edge, view: View, cid: Cid) -> int:
-    """The number of names in a catalog; counted once, since a catalog never changes."""
+async def _count(edge: Edge, cid: Cid) -> int:
+    """The number of names in a catalog; counted once, since a catalog never changes, and from the one counted last."""
     count = edge.name_counts.get(cid)
     if count is None:
+        last = next(reversed(edge.name_counts.items()), None)
+        # In a thread: the first one after the start reads the state of every namespace.
+        count = await trio.to_thread.run_sync(_count_from, edge, cid, last)
         while len(edge.name_counts) >= _COUNTS_KEPT:
             del edge.name_counts[next(iter(edge.name_counts))]
-        count = edge.name_counts[cid] = count_names(view, view.catalog(cid))
+        edge.name_counts[cid] = count
     return count
+
+
+def _count_from(edge: Edge, cid: Cid, last: tuple[Cid, int] | None) -> int:
+    with edge.registry.view() as view:
+        catalog = view.catalog(cid)
+        if last is not None:
+            with contextlib.suppress(Missing):  # collected meanwhile
+                return count_names_since(view, view.catalog(last[0]), last[1], catalog)
+        return count_names(view, catalog)
 
 
 ROUTES: Final = (
