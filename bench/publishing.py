@@ -78,7 +78,7 @@ def publish_round(stage: Stage, findings: Findings) -> int:
 def publish_one_by_one(stage: Stage, node: Node, seconds: float) -> Iterator[Callable[[], Report]]:
     """64 clients that publish one binding after the other while the block runs; afterwards, what came of it."""
     seconds += _OVERLAP_S
-    updates = stage.updates.take(round(_MOST_PER_S * max(stage.effort.size, 0.1) * seconds))
+    updates = stage.updates.take(round(_MOST_PER_S * max(stage.effort.size, 0.5) * seconds))
     file = _write(stage.folder / "publish-beside", node, [[item] for item in updates])
     running = Running(Plan(node.port, str(file), _CLIENTS, seconds=seconds))
     found: list[Report] = []
