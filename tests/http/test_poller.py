@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket as sockets
@@ -297,7 +298,7 @@ class TestCrowds:
             async with await connect(server) as early:
                 assert await read_all_or_reset(early) == b""
             await trio.sleep(0.6)  # until they have taken longer than a head may
-            late = await busy_client(server, toy)
+            late = await admitted_client(server, toy)
             with trio.fail_after(5):
                 await until(lambda: server.connections == 2)
             toy.release.set()
@@ -364,6 +365,19 @@ async def busy_client(server: Server, toy: Toy) -> trio.SocketStream:
     with trio.fail_after(5):
         await until(lambda: toy.started > started)
     return stream
+
+
+async def admitted_client(server: Server, toy: Toy) -> trio.SocketStream:
+    """A client whose request is under way, and who comes again where it is turned away."""
+    with trio.fail_after(10):
+        while True:
+            started = toy.started
+            stream = await connect(server)
+            with trio.move_on_after(1), contextlib.suppress(trio.BrokenResourceError):
+                await stream.send_all(SLOW)
+                await until(lambda before=started: toy.started > before)  # type: ignore[misc]
+                return stream
+            await stream.aclose()
 
 
 async def read_all_or_reset(stream: trio.SocketStream) -> bytes:
