@@ -17,8 +17,8 @@ from holo.core import limits
 from holo.http.bodies import Bodies
 from holo.http.whole_post import WholePosts
 from holo.profile import Http
-from tests.http.scene import acme, wire
-from tests.http.two_listeners import Pair, two_listeners
+from tests.http.scene import Scene, acme, wire
+from tests.http.two_listeners import Pair, transcript, two_listeners
 from tests.records import binding_record, content
 
 GENESIS = acme().statement.id
@@ -159,3 +159,22 @@ async def test_without_room_for_the_body_nothing_is_done() -> None:
     found = reader.read(post(b" " * 6))
     assert found is not None
     assert await reader.answer(found, "127.0.0.1") is None
+
+
+async def test_what_goes_past_the_framework_is_answered_where_that_is_broken(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.publish()
+    await scene.catalog()
+
+    async def broken(*_: Any) -> None:
+        raise AssertionError("this request was not to come here")
+
+    monkeypatch.setattr(scene.running.node.app, "_quart", broken)
+    port = int(scene.running.url.rpartition(":")[2])
+    signed = READ.replace(b" HTTP", b"&receipt=1 HTTP")
+    alone = signed[:-2] + b"Accept: application/cose\r\n\r\n"
+    for request in (READ, signed, alone, post(b"{")):
+        status = b"HTTP/1.1 400" if request.startswith(b"POST") else b"HTTP/1.1 200"
+        assert (await transcript(port, [request], None)).startswith(status)
+    assert not (await transcript(port, [READ.replace(b"GET", b"HEAD")], None)).startswith(b"HTTP/1.1 200")
