@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A sync is still asked for and still waited for; only the disk is faster. HOLO_TEST_DISK=1 keeps the disk.
     """
+    # A shell starts what it runs in the background with interrupts ignored, and every child would inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # As a node writes them: the drawn tracebacks that come with `rich` take seconds each on a busy machine.
     *others, _ = structlog.get_config()["processors"]
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
