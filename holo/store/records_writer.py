@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import cbor2
@@ -28,7 +27,6 @@ from holo.store.layout import (
 from holo.store.records import RecordsReader
 
 _ROWS_KEPT: Final = 1024
-_ROWS_TAKEN: Final = 4096
 
 _Key = TypeVar("_Key")
 _Row = TypeVar("_Row")
@@ -146,17 +144,17 @@ class RecordsWriter(RecordsReader):
     def put_head(self, log: int, seq: int, envelope: bytes) -> None:
         self._w.put("heads", seq_key(log, seq), envelope)
 
-    def take_rows(self, table: str, start: bytes, stop: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Rows as they lie in a table, each removed from it; for upgrades."""
-        while rows := list(self._w.range(table, start, stop, limit=_ROWS_TAKEN)):
-            for key, value in rows:
-                self._w.delete(table, key)
-                yield key, value
-            start = rows[-1][0] + b"\0"
+    def rows(self, table: str, start: bytes, stop: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most ``limit`` rows as they lie in a table; for upgrades."""
+        return list(self._w.range(table, start, stop, limit=limit))
 
     def put_row(self, table: str, key: bytes, value: bytes) -> None:
         """Put a row as it lies in a table; for upgrades."""
         self._w.put(table, key, value)
+
+    def delete_row(self, table: str, key: bytes) -> None:
+        """Remove a row of a table; for upgrades."""
+        self._w.delete(table, key)
 
     def put_meta(self, key: str, value: Any) -> None:
         self._w.put("meta", key.encode(), cbor2.dumps(value))

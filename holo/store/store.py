@@ -38,8 +38,11 @@ from holo.store.turn import Turn
 from holo.store.view import View
 
 SCHEMA: Final = 2
-UPGRADES: Final[dict[int, Callable[[RecordsWriter], None]]] = {1: upgrade.from_1}
-"""schema → what turns a store of it into the next one, inside the transaction that opens it."""
+UPGRADES: Final[dict[int, Callable[[upgrade.Write], None]]] = {1: upgrade.from_1}
+"""schema → what turns a store of it into the next one, in as many transactions as it takes.
+
+While one is at it the schema is said to be negative, which no version reads, and whoever opens the store goes on.
+"""
 
 _WITNESS: Final = "witness.json"
 _WITNESS_BYTES: Final = 256  # two numbers and an id take half of that
@@ -112,6 +115,7 @@ class Store:
         try:
             self._check_schema(readonly)
             if not readonly:
+                self._upgrade()
                 self._prepare()
         except BaseException:
             self._env.close()
@@ -216,20 +220,35 @@ class Store:
         with self._env.read() as reader:
             records = RecordsReader(reader)
             schema, node = records.meta("schema"), records.meta("node")
-        if schema is not None and schema != SCHEMA and (readonly or schema not in UPGRADES):
+        if schema is not None and schema != SCHEMA and (readonly or abs(schema) not in UPGRADES):
             raise StoreFailed("store-version", f"{self._path} has schema {schema}; this version reads {SCHEMA}")
         if node is not None and node != self.key.kid:
             raise StoreFailed("node-key-lost", f"{self._path} belongs to another node key, {did_of(Kid(node))}")
+
+    def _upgrade(self) -> None:
+        """Bring the store to this version's schema, or go on where that broke off."""
+        with self._env.read() as reader:
+            schema = RecordsReader(reader).meta("schema")
+        while schema is not None and schema != SCHEMA:
+            schema = abs(schema)
+            self._put_schema(-schema)
+            UPGRADES[schema](self._write)
+            schema += 1
+            self._put_schema(schema)
+
+    def _put_schema(self, schema: int) -> None:
+        with self._write() as records:
+            records.put_meta("schema", schema)
+
+    @contextmanager
+    def _write(self) -> Iterator[RecordsWriter]:
+        with self._env.write() as writer:
+            yield RecordsWriter(writer)
 
     def _prepare(self) -> None:
         """Make a new store's log, or a new log for a store that was put back."""
         with self._env.write() as writer:
             records = RecordsWriter(writer)
-            schema = records.meta("schema")
-            while schema in UPGRADES:
-                UPGRADES[schema](records)
-                schema += 1
-                records.put_meta("schema", schema)
             place = self._place()
             state = journals.log_state(records)
             if state is None:

@@ -1,8 +1,15 @@
-"""What turns a records store of an earlier schema into the next one, inside the transaction that opens it."""
+"""What turns a records store of an earlier schema into the next one, in pieces.
+
+One transaction over all of a large store would take memory for every page it changes, and LMDB gives none of it back.
+So each step changes a bounded number of rows in a transaction, and a step that broke off is begun again: what it has
+changed already is either not where it looks any more, or told by its form.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final, TypeAlias
 
 import cbor2
 
@@ -11,28 +18,56 @@ from holo.store.layout import ANY_PATH, decode_namespace
 from holo.store.records_writer import RecordsWriter
 
 _PLACE_BYTES: Final = 12
+_ROWS_AT_ONCE: Final = 4096
+
+Write: TypeAlias = Callable[[], AbstractContextManager[RecordsWriter]]
+"""Begins a transaction, which is durable once its block is left."""
+
+Change: TypeAlias = Callable[[RecordsWriter, bytes, bytes], None]
+"""Changes one row, given its key and value; does nothing to one that was changed before."""
 
 
-def from_1(records: RecordsWriter) -> None:
+def from_1(write: Write) -> None:
     """Put what belongs to a statement beside it, and note by name what waits for a policy.
 
     Schema 1 kept endorsements and the receipts about a statement in tables of their own, and knew of a namespace only
     that something in it may wait.
     """
-    for key, signature in records.take_rows("endorsements", b""):
-        records.put_row("statements", key, signature)
-    for key, _ in records.take_rows("receipt_subjects", b"\x01", b"\x02"):  # names and namespaces are text
-        if len(key) == CID_BYTES + _PLACE_BYTES:
-            records.put_row("statements", key, b"")
-    for key, data in list(records.take_rows("namespaces", b"")):
-        *row, waiting, state = cbor2.loads(data)
-        namespace = decode_namespace(key.decode(), cbor2.dumps([*row, state]))
-        records.put_namespace(namespace)
-        if waiting:
-            _wait_for_all(records, namespace.ns)
+    change_rows(write, "endorsements", _move_endorsement)
+    change_rows(write, "receipt_subjects", _move_receipt, b"\x01", b"\x02")  # names and namespaces are text
+    change_rows(write, "namespaces", _name_what_waits)
 
 
-def _wait_for_all(records: RecordsWriter, ns: str) -> None:
-    for policy, row in list(records.policy_rows(ns)):
-        if not row.in_effect:
-            records.put_waiting(ns, policy, ANY_PATH)
+def change_rows(write: Write, table: str, change: Change, start: bytes = b"", stop: bytes | None = None) -> None:
+    """Change every row of a table from ``start`` up to ``stop``, so many in a transaction."""
+    following: bytes | None = start
+    while following is not None:
+        with write() as records:
+            rows = records.rows(table, following, stop, _ROWS_AT_ONCE)
+            for key, value in rows:
+                change(records, key, value)
+        following = rows[-1][0] + b"\0" if rows else None
+
+
+def _move_endorsement(records: RecordsWriter, key: bytes, signature: bytes) -> None:
+    records.delete_row("endorsements", key)
+    records.put_row("statements", key, signature)
+
+
+def _move_receipt(records: RecordsWriter, key: bytes, value: bytes) -> None:
+    records.delete_row("receipt_subjects", key)
+    if len(key) == CID_BYTES + _PLACE_BYTES:
+        records.put_row("statements", key, b"")
+
+
+def _name_what_waits(records: RecordsWriter, key: bytes, data: bytes) -> None:
+    row = cbor2.loads(data)
+    if len(row) == 7:
+        return  # has no item of its own for what waits any more
+    *others, waiting, state = row
+    namespace = decode_namespace(key.decode(), cbor2.dumps([*others, state]))
+    records.put_namespace(namespace)
+    if waiting:
+        for policy, found in list(records.policy_rows(namespace.ns)):
+            if not found.in_effect:
+                records.put_waiting(namespace.ns, policy, ANY_PATH)

@@ -20,8 +20,8 @@ from holo.store.environment import Environment
 from holo.store.fsck import Fault, check_store
 from holo.store.layout import DATABASES
 from holo.store.records import RecordsReader
-from holo.store.records_writer import RecordsWriter
 from holo.store.store import SCHEMA, Request, Store
+from holo.store.upgrade import Write
 from tests.store.people import ALICE, BOB, CAROL, NODE, ROOT, admitted, binding, commit, open_store, policy, submit
 
 GENESIS = policy(ALICE, BOB, two_for=["stable"])
@@ -220,25 +220,35 @@ def test_another_nodes_key_or_another_schema_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path / "records")
 
 
-def test_an_older_schema_is_upgraded_in_one_transaction_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_older_schema_is_upgraded_and_not_used_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(open_store(tmp_path / "records")) as store:
         admitted(store, submit(GENESIS, ROOT))
 
-    def fail(records: RecordsWriter) -> None:
-        records.put_meta("half", 1)
-        raise RuntimeError("half way")
+    def change(write: Write) -> None:
+        with write() as records:
+            records.put_meta("half", 1)
+        if broken:
+            raise RuntimeError("half way")
+        with write() as records:
+            records.put_meta("whole", 2)
 
+    broken = True
     monkeypatch.setattr("holo.store.store.SCHEMA", SCHEMA + 1)
     with pytest.raises(StoreFailed, match=f"schema {SCHEMA}"):
         open_store(tmp_path / "records")
-    monkeypatch.setattr("holo.store.store.UPGRADES", {SCHEMA: fail})
+    monkeypatch.setattr("holo.store.store.UPGRADES", {SCHEMA: change})
     with pytest.raises(RuntimeError, match="half way"):
         open_store(tmp_path / "records")
-    monkeypatch.setattr("holo.store.store.UPGRADES", {SCHEMA: lambda records: records.put_meta("new", 2)})
+    with pytest.raises(StoreFailed, match=f"schema -{SCHEMA}"):
+        open_store(tmp_path / "records", readonly=True)
+    with monkeypatch.context() as before:
+        before.setattr("holo.store.store.SCHEMA", SCHEMA)
+        before.setattr("holo.store.store.UPGRADES", {})
+        with pytest.raises(StoreFailed, match=f"schema -{SCHEMA}"):
+            open_store(tmp_path / "records")
+    broken = False
     with closing(open_store(tmp_path / "records")) as store, store.view() as view:
-        assert [view.records.meta(key) for key in ("schema", "half", "new")] == [SCHEMA + 1, None, 2]
+        assert [view.records.meta(key) for key in ("schema", "half", "whole")] == [SCHEMA + 1, 1, 2]
         assert list(check_store(view.records, NODE.kid)) == []
 
 

@@ -7,9 +7,13 @@ covers.
 
 from __future__ import annotations
 
+import itertools
 import lzma
+import shutil
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +21,10 @@ from holo.core.cid import Cid
 from holo.core.errors import StoreFailed
 from holo.core.names import Name
 from holo.core.receipt import BindingReceipt, DenialReceipt, open_receipt
+from holo.store import upgrade
+from holo.store.environment import Environment
 from holo.store.fsck import check_store
-from holo.store.layout import ANY_PATH
+from holo.store.layout import ANY_PATH, DATABASES
 from holo.store.store import SCHEMA, Store
 from holo.store.view import View
 from tests.store.people import ALICE, BOB, CAROL, NODE, RECOVERY, ROOT, admitted, binding, open_store, policy, submit
@@ -80,6 +86,50 @@ def test_what_waited_still_waits_and_comes_into_effect(old: Path) -> None:
             assert list(view.records.waiting("acme", RIGHT.id)) == [ANY_PATH]
             assert len(view.pending(Name("acme", "boxed", "stable"))) == 1
         assert sound(store)
+
+
+def test_it_goes_on_wherever_it_broke_off(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upgrade, "_ROWS_AT_ONCE", 3)
+    whole = tmp_path / "whole"
+    shutil.copytree(old, whole)
+    with closing(open_store(whole)):
+        pass
+    commit = Environment.commit
+    for room in itertools.count():
+        broken = tmp_path / str(room)
+        shutil.copytree(old, broken)
+        commits = itertools.count()
+
+        def commit_or_fail(self: Environment, txn: Any, room: int = room, at: Iterator[int] = commits) -> None:
+            if next(at) == room:
+                txn.abort()
+                raise RuntimeError("broke off")
+            commit(self, txn)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(Environment, "commit", commit_or_fail)
+            try:
+                open_store(broken).close()
+            except RuntimeError:
+                pass
+            else:
+                break
+        open_store(broken).close()
+        assert rows(broken) == rows(whole), f"after {room} transactions"
+        with closing(open_store(broken)) as store:
+            assert sound(store)
+    assert room > 10
+
+
+def rows(folder: Path) -> dict[str, list[tuple[bytes, bytes]]]:
+    """All rows but those of the node itself and of the log that each copy begins."""
+    env = Environment(folder, DATABASES, map_bytes=1 << 28, free_reserve_bytes=0, readonly=True)
+    with closing(env), env.read() as reader:
+        return {
+            name: [(key, value) for key, value in reader.range(name, b"") if b"log-genesis" not in value]
+            for name in DATABASES
+            if name not in ("meta", "logs")
+        }
 
 
 def test_it_is_not_read_before_it_is_upgraded(old: Path) -> None:
