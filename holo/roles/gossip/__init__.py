@@ -1,0 +1,1 @@
+"""Gossip: records put into any peer reach all, and what peers sign is held against each other."""
