@@ -10,14 +10,19 @@ import difflib
 import ipaddress
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from holo.core.address import check_address, split_address
 from holo.core.cid import Cid
 from holo.core.errors import Rejected
+from holo.core.keys import Kid, parse_did
+from holo.core.limits import ADDRESSES_PER_PEER, PEERS
 from holo.core.names import check_namespace
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -100,10 +105,38 @@ class Registry(_Table, frozen=True):
         return {name: Cid.parse(genesis) for name, genesis in self.namespaces.items()}
 
 
+class Gossip(_Table, frozen=True):
+    """The gossip role: where peers are met, which of them, and how much they may ask for."""
+
+    listen: str = "127.0.0.1:8421"
+    addresses: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    max_peers: Annotated[int, msgspec.Meta(ge=1, le=PEERS)] = 32
+    fanout: Positive = 6
+    pull_interval_ms: Positive = 5000
+    queue_records: Positive = 10_000
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """(host, port); port 0 takes any free one."""
+        return split_address(self.listen)
+
+    @property
+    def pinned(self) -> dict[Kid, tuple[str, ...]]:
+        """Kid → addresses of the peers listed; one that is listed again has several."""
+        found: dict[Kid, tuple[str, ...]] = {}
+        for peer in self.peers:
+            did, _, address = peer.partition("@")
+            kid = parse_did(did)
+            found[kid] = (*found.get(kid, ()), check_address(address))
+        return found
+
+
 class Roles(_Table, frozen=True):
     """The roles that are on."""
 
     registry: Registry | None = None
+    gossip: Gossip | None = None
 
 
 class Profile(_Table, frozen=True):
@@ -195,6 +228,36 @@ def _check(profile: Profile) -> None:
                 Cid.parse(genesis)
             except Rejected as error:
                 raise Rejected("profile-invalid", f"roles.registry.namespaces.{name}: {error.detail}") from None
+    if profile.roles.gossip is not None:
+        _check_gossip(profile.roles.gossip)
+
+
+def _check_gossip(gossip: Gossip) -> None:
+    with _setting("roles.gossip.listen"):
+        split_address(gossip.listen)
+    with _setting("roles.gossip.addresses"):
+        _check_count(gossip.addresses)
+        for address in gossip.addresses:
+            check_address(address)
+    with _setting("roles.gossip.peers"):
+        for addresses in gossip.pinned.values():
+            _check_count(addresses)
+        if len(gossip.pinned) > gossip.max_peers:
+            raise Rejected("address-invalid", f"{len(gossip.pinned)} peers, and max_peers is {gossip.max_peers}")
+
+
+def _check_count(addresses: tuple[str, ...]) -> None:
+    if len(addresses) > ADDRESSES_PER_PEER:
+        raise Rejected("address-invalid", f"more than {ADDRESSES_PER_PEER} addresses of one node")
+
+
+@contextmanager
+def _setting(key: str) -> Iterator[None]:
+    """What is refused inside the block is the fault of this setting."""
+    try:
+        yield
+    except Rejected as error:
+        raise Rejected("profile-invalid", f"{key}: {error.detail}", subject=key) from None
 
 
 def _check_known(tables: dict[str, Any], table: type[msgspec.Struct], at: str) -> None:

@@ -16,11 +16,16 @@ from holo.node import Listening, listening
 from holo.profile import Profile, load_profile
 from holo.store.home import Home
 
-_SMALL = ("http.listen=127.0.0.1:0", "store.map_bytes=1073741824", "store.free_reserve_bytes=0")
+_SMALL = (
+    "http.listen=127.0.0.1:0",
+    "roles.gossip.listen=127.0.0.1:0",
+    "store.map_bytes=1073741824",
+    "store.free_reserve_bytes=0",
+)
 
 
 def small_profile(settings: Sequence[str] = ()) -> Profile:
-    """The minimal peer on any free loopback port, with a small map; ``KEY=VALUE`` settings on top."""
+    """The minimal peer on any free loopback ports, with a small map; ``KEY=VALUE`` settings on top."""
     return load_profile("minimal-peer", [*_SMALL, *settings])
 
 

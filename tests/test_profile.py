@@ -11,9 +11,11 @@ import pytest
 
 from holo.core.cid import RAW, Cid
 from holo.core.errors import Rejected
+from holo.core.keys import SigningKey, did_of, parse_did
 from holo.profile import Profile, load_profile, parse_profile
 
 SHIPPED = Path(__file__).parents[1] / "profiles" / "minimal-peer.toml"
+DID = did_of(SigningKey(bytes(32)).kid)
 GENESIS = str(Cid.of(RAW, b"genesis"))
 
 
@@ -25,7 +27,7 @@ def refusal(*settings: str) -> Rejected:
 
 def test_the_shipped_profile_says_every_setting_with_its_default() -> None:
     written = tomllib.loads(SHIPPED.read_text("utf-8"))
-    least = msgspec.to_builtins(parse_profile({"v": 1, "roles": {"registry": {}}}))
+    least = msgspec.to_builtins(parse_profile({"v": 1, "roles": {"registry": {}, "gossip": {}}}))
     del least["name"]
     assert written == msgspec.json.decode(msgspec.json.encode(least))
     assert load_profile("minimal-peer").name == "minimal-peer"
@@ -34,6 +36,7 @@ def test_the_shipped_profile_says_every_setting_with_its_default() -> None:
 def test_a_role_is_on_because_its_table_is_there() -> None:
     assert parse_profile({"v": 1}).role_names == []
     assert parse_profile({"v": 1, "roles": {"registry": {}}}).role_names == ["registry"]
+    assert parse_profile({"v": 1, "roles": {"gossip": {}}}).role_names == ["gossip"]
 
 
 def test_settings_from_outside_are_toml_or_else_text() -> None:
@@ -74,6 +77,17 @@ def test_settings_from_outside_are_toml_or_else_text() -> None:
         ("http.tls_cert=a.pem", "http.tls_key"),
         ("roles.registry.namespaces.acme=not-a-cid", "roles.registry.namespaces.acme"),
         (f"roles.registry.namespaces.A={GENESIS}", "roles.registry.namespaces.A"),
+        ("roles.gossip.listen=8421", "roles.gossip.listen"),
+        ("roles.gossip.listen=127.0.0.1:65536", "roles.gossip.listen"),
+        ('roles.gossip.addresses=["a:0"]', "roles.gossip.addresses"),
+        (f"roles.gossip.addresses={['a:1'] * 9}", "roles.gossip.addresses"),
+        ('roles.gossip.peers=["a:1"]', "roles.gossip.peers"),
+        (f'roles.gossip.peers=["{DID}"]', "roles.gossip.peers"),
+        (f'roles.gossip.peers=["{DID}@a:0"]', "roles.gossip.peers"),
+        (f"roles.gossip.peers={[f'{DID}@a:{n}' for n in range(1, 10)]}", "roles.gossip.peers"),
+        ("roles.gossip.max_peers=0", "roles.gossip.max_peers"),
+        ("roles.gossip.max_peers=1025", "roles.gossip.max_peers"),
+        ("roles.gossip.fanout=0", "roles.gossip.fanout"),
         ("no equals sign", "KEY=VALUE"),
         ("http.listen=127.0.0.1:²", "http.listen"),
         (f"http.listen=127.0.0.1:{'9' * 5000}", "http.listen"),
@@ -104,6 +118,15 @@ def test_beyond_loopback_a_node_is_neither_plain_nor_open_unless_that_is_said(ad
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "127.9.9.9:0", "[::1]:0", "localhost:0"])
 def test_on_loopback_it_may_be(address: str) -> None:
     assert load_profile("minimal-peer", [f"http.listen={address}"]).http.require == "signer"
+
+
+def test_peers_of_a_profile_have_addresses_and_are_counted() -> None:
+    other = did_of(SigningKey(bytes([1]) * 32).kid)
+    peers = f"roles.gossip.peers={[f'{DID}@a.example:1', f'{other}@[::1]:2', f'{DID}@127.0.0.1:3']}"
+    gossip = load_profile("minimal-peer", [peers]).roles.gossip
+    assert gossip is not None
+    assert gossip.pinned == {parse_did(DID): ("a.example:1", "127.0.0.1:3"), parse_did(other): ("[::1]:2",)}
+    assert "max_peers" in refusal(peers, "roles.gossip.max_peers=1").detail
 
 
 def test_a_file_that_is_no_profile(tmp_path: Path) -> None:

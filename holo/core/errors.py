@@ -252,6 +252,8 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
     ),
     "bundle-invalid": (422, "The bundle is malformed or does not prove its decision", "Export it again from the node"),
     "equivocation": (409, "Two signed statements contradict each other", "Do not trust the signer; keep the evidence"),
+    # links
+    "address-invalid": (400, "Not an address of the form HOST:PORT", "Write HOST:PORT, or [IPv6]:PORT"),
     # content
     "path-invalid": (
         422,

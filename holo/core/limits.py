@@ -87,6 +87,29 @@ LEAF_KEYS: Final = 64
 TREE_KEY_BYTES: Final = 320
 TREE_VALUE_BYTES: Final = 4096
 
+# links
+ADDRESS_BYTES: Final = 259  # the longest name of a host, a colon and a port
+ADDRESSES_PER_PEER: Final = 8
+PEERS: Final = 1024  # that one node pins
+FRAME_BYTES: Final = 2 * 1024 * 1024  # one message between peers, without its length
+
+# peers
+FRAME_BYTES: Final = 2 * 1024 * 1024  # an answer and what its last item may exceed it by
+MESSAGE_ITEMS: Final = 65_536  # CBOR items of one message
+ANSWER_BYTES: Final = 1024 * 1024  # of what an answer or a push carries
+AGENT_BYTES: Final = 64
+HEADS_PER_MESSAGE: Final = 64
+LOG_PROOF_HASHES: Final = 64
+RECORDS_PER_PUSH: Final = 256
+EVIDENCE_PER_MESSAGE: Final = 16
+CONVERGED_PER_MESSAGE: Final = 16
+WANTED_IDS: Final = 1024
+WANTED_RANGES: Final = 256
+RECORDS_PER_RANGE: Final = 4096
+ENDORSEMENTS_CARRIED: Final = 256  # as many as a policy has signers
+BYE_DETAIL_BYTES: Final = 256
+TRANSFER_BYTES: Final = 1024 * 1024  # one request of the transfer plane
+
 # content
 BLOCK_BYTES: Final = 1024 * 1024
 CHUNKS_PER_MANIFEST: Final = 16384

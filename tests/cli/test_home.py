@@ -68,7 +68,7 @@ def test_a_profile_is_shown_whole_and_can_be_read_back(home: Path, tmp_path: Pat
     file = tmp_path / "mine.toml"
     file.write_text(holo(None, "config", "show", "--set", "http.listen=127.0.0.1:9000").out)
     assert said(None, "config", "show", file) == shown
-    assert said(None, "config", "validate", file) == {"profile": str(file), "valid": True, "roles": ["registry"]}
+    assert said(None, "config", "validate", file) == {"profile": str(file), "valid": True, "roles": ["gossip", "registry"]}
     file.write_text("v = 1\n[roles.registri]\n")
     problem = said(None, "config", "validate", file, expect=2)
     assert "did you mean roles.registry?" in problem["detail"]

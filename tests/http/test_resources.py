@@ -37,7 +37,7 @@ def altered_pack(**changes: Any) -> bytes:
 async def test_node(scene: Scene) -> None:
     found = await scene.get("/v1/node")
     assert found["node"] == did_of(scene.running.node.kid)
-    assert (found["roles"], found["profile"], found["log_size"]) == (["registry"], "minimal-peer", 1)
+    assert (found["roles"], found["profile"], found["log_size"]) == (["registry", "gossip"], "minimal-peer", 1)
     assert found["limits"]["body_bytes"] == 8 << 20
     peers = await scene.get("/v1/peers")
     assert [peer["node"] for peer in peers["items"]] == [found["node"]]

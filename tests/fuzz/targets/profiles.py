@@ -22,6 +22,9 @@ def _profile(data: bytes) -> None:
     assert profile.name == Path(file.name).stem
     if profile.roles.registry is not None:
         assert len(profile.roles.registry.pinned) == len(profile.roles.registry.namespaces)
+    if profile.roles.gossip is not None:
+        assert profile.roles.gossip.address[0]
+        assert len(profile.roles.gossip.pinned) <= len(profile.roles.gossip.peers)
 
 
 def _seeds() -> list[bytes]:
@@ -33,6 +36,8 @@ def _seeds() -> list[bytes]:
         "v = 1\n[htp]",
         "v = 1\nhttp = 1",
         'v = 1\n[roles.registry]\nadmit = "pinned"\nnamespaces = {acme = "bafyr4i"}',
+        'v = 1\n[roles.gossip]\nlisten = "[::1]:0"\naddresses = ["a.example:1"]',
+        'v = 1\n[roles.gossip]\npeers = ["did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp@a.example:1"]',
         "v = 1\nv = 1",
         "v = 1.0",
         "v = 1\n###\nhttp.listen=localhost:1",
