@@ -91,7 +91,6 @@ TREE_VALUE_BYTES: Final = 4096
 ADDRESS_BYTES: Final = 259  # the longest name of a host, a colon and a port
 ADDRESSES_PER_PEER: Final = 8
 PEERS: Final = 1024  # that one node pins
-FRAME_BYTES: Final = 2 * 1024 * 1024  # one message between peers, without its length
 
 # peers
 FRAME_BYTES: Final = 2 * 1024 * 1024  # an answer and what its last item may exceed it by

@@ -33,8 +33,8 @@ def test_an_address_is_a_host_and_a_port(text: str, parts: tuple[str, int]) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "", ":", ":1", "a:", "a", "a:65536", "a:01", "a:-1", "a: 1", "a:1 ", "a b:1", "::1:1", "[::1]", "[::1]:", "[]:1",
-        "[fe80::1%eth0]:1", "-a:1", "a/b:1", "a@b:1", "ä:1", "a:١", "a\n:1", f"a{LONGEST}", "a" * 100_000,
+        "", ":", ":1", "a:", "a", "a:65536", "a:01", "a:-1", "a: 1", "a:1 ", "a b:1", "::1:1", "[::1]", "[::1]:",
+        "[]:1", "[fe80::1%eth0]:1", "-a:1", "a/b:1", "a@b:1", "ä:1", "a:١", "a\n:1", f"a{LONGEST}", "a" * 100_000,
     ],
 )  # fmt: skip
 def test_anything_else_is_none(text: str) -> None:
