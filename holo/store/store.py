@@ -24,6 +24,7 @@ from holo.core.cid import Cid
 from holo.core.envelope import Statement
 from holo.core.errors import HoloError, Rejected, StoreFailed
 from holo.core.keys import Kid, SigningKey, did_of
+from holo.core.limits import NONCE_BYTES
 from holo.core.receipt import Action
 from holo.store import journal as journals
 from holo.store import snapshot, upgrade
@@ -78,7 +79,7 @@ Result = Outcome | HoloError
 
 
 class Store:
-    """An open records store. ``path`` is the environment's folder; ``clock_ms`` stamps receipts.
+    """An open records store. ``path`` is the environment's folder; ``clock_ms`` stamps receipts, ``nonce`` names logs.
 
     Whatever writes gives way while its ``turn`` is taken.
     """
@@ -94,6 +95,7 @@ class Store:
         free_reserve_bytes: int = 0,
         keep_heads: int = 1000,
         readonly: bool = False,
+        nonce: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.key = key
         self.turn = Turn()
@@ -101,6 +103,7 @@ class Store:
         self._clock_ms = clock_ms
         self._hosting = hosting or Hosting()
         self._keep_heads = keep_heads
+        self._nonce = nonce
         self._ledger = Ledger(self._hosting)
         self._reading = PolicyCache()
         self._write_lock = threading.Lock()
@@ -169,7 +172,7 @@ class Store:
         """Begin a new log, as after a restore: for a node that was told of a later head of its own."""
         with self._write_lock:
             with self._env.write() as writer:
-                state = journals.open_log(RecordsWriter(writer), self.key, os.urandom(16))
+                state = journals.open_log(RecordsWriter(writer), self.key, self._nonce(NONCE_BYTES))
             self._write_witness(state)
 
     # --- inside
@@ -254,9 +257,9 @@ class Store:
             if state is None:
                 records.put_meta("schema", SCHEMA)
                 records.put_meta("node", bytes(self.key.kid))
-                state = journals.open_log(records, self.key, os.urandom(16))
+                state = journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
             elif records.meta("place") != place or self._witness_is_ahead(records, state):
-                state = journals.open_log(records, self.key, os.urandom(16))
+                state = journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
             records.put_meta("place", place)
         self._write_witness(state)
 
