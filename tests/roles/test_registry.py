@@ -21,7 +21,7 @@ from holo.core.receipt import BindingReceipt, DenialReceipt, PolicyReceipt, open
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
 from holo.roles.registry import Incoming, Registry
-from holo.roles.registry.opening import portions
+from holo.roles.registry.opening import RunSync, portions
 from holo.store.ledger import Outcome
 from holo.store.store import Store
 from tests.store.people import ALICE, BOB, CAROL, ROOT, binding, open_store, policy
@@ -37,10 +37,16 @@ def incoming(statement: object, *keys: SigningKey) -> Incoming:
 
 @asynccontextmanager
 async def running(
-    path: Path, *, denials: int = 10, clock_ms: Callable[[], int] = lambda: 1_000, **settings: int
+    path: Path,
+    *,
+    denials: int = 10,
+    clock_ms: Callable[[], int] = lambda: 1_000,
+    run_sync: RunSync = trio.to_thread.run_sync,
+    **settings: int,
 ) -> AsyncIterator[tuple[Registry, Store]]:
     store = open_store(path, clock_ms=clock_ms)
-    registry = Registry(store, Settings(**settings), Anonymous(denials_per_minute=denials), lambda: 0)  # type: ignore[arg-type]
+    anonymous = Anonymous(denials_per_minute=denials)
+    registry = Registry(store, Settings(**settings), anonymous, lambda: 0, run_sync=run_sync)  # type: ignore[arg-type]
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(registry.run)

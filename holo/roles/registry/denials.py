@@ -16,7 +16,8 @@ from holo.core.cid import Cid
 from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.receipt import Action
-from holo.roles.registry.opening import Incoming, Opened
+from holo.roles.registry.opening import Opened
+from holo.store.incoming import Incoming
 from holo.store.ledger import BindingSubmission, Submission
 from holo.store.store import Denial, Result
 from holo.store.view import View

@@ -7,9 +7,8 @@ in between and nobody else waits for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import trio
 
@@ -17,29 +16,23 @@ from holo.core import limits
 from holo.core.binding import open_binding
 from holo.core.errors import Rejected
 from holo.core.policy import open_policy
+from holo.store.incoming import Incoming
 from holo.store.ledger import BindingSubmission, PolicySubmission, Submission
 from holo.store.turn import Turn
 
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A record as it came: its envelopes, unverified. ``nodes`` are tree nodes of a policy's seal."""
-
-    kind: Literal["binding", "policy"]
-    envelopes: Sequence[bytes]
-    compare_and_swap: bool = False
-    nodes: Sequence[bytes] = ()
-
-
 Opened = Submission | Rejected
 """A verified submission, or why the record is none."""
+
+RunSync: TypeAlias = Callable[..., Awaitable[Any]]
+"""Calls a function beside the event loop, as ``trio.to_thread.run_sync`` does; in a simulation, at once."""
 
 
 class Opener:
     """Opens records for any number of callers, in one thread at a time, which gives way while ``turn`` is taken."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, run_sync: RunSync = trio.to_thread.run_sync) -> None:
         self._turn = turn
+        self._run_sync = run_sync
         self._thread = trio.CapacityLimiter(1)
 
     async def open(self, records: Sequence[Incoming]) -> list[Opened]:
@@ -50,7 +43,7 @@ class Opener:
                 opened.extend(open_record(record) for record in some)
                 await trio.lowlevel.checkpoint()
             else:
-                opened.extend(await trio.to_thread.run_sync(self._open, some, limiter=self._thread))
+                opened.extend(await self._run_sync(self._open, some, limiter=self._thread))
         return opened
 
     def _open(self, records: Sequence[Incoming]) -> list[Opened]:

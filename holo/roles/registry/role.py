@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
@@ -23,9 +23,10 @@ from holo.core.keys import Kid
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
 from holo.roles.registry.denials import Allowance, party_of, refused, unopened
-from holo.roles.registry.opening import Incoming, Opened, Opener
+from holo.roles.registry.opening import Opened, Opener, RunSync
 from holo.roles.registry.turns import loop_goes_first
-from holo.store.ledger import PolicySubmission, Submission
+from holo.store.incoming import Incoming
+from holo.store.ledger import Outcome, PolicySubmission, Submission
 from holo.store.policies import own_nodes
 from holo.store.store import Denial, Head, Request, Result, Store
 from holo.store.view import View
@@ -73,15 +74,26 @@ class Standing:
 class Registry:
     """The owner of the store's write side. Start it with :meth:`run`; until then it answers reads only."""
 
-    def __init__(self, store: Store, settings: Settings, anonymous: Anonymous, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        anonymous: Anonymous,
+        clock_ms: Callable[[], int],
+        *,
+        run_sync: RunSync = trio.to_thread.run_sync,
+    ) -> None:
+        self.on_commit: Callable[[Sequence[tuple[Submission, Outcome]]], None] | None = None
+        """Told what was new in each batch, once it is on the disk and before anybody is answered. It may not wait."""
         self._store = store
+        self._run_sync = run_sync
         self._settings = settings
         self._clock_ms = clock_ms
         self._denials = Allowance(anonymous.denials_per_minute)
         self._send, self._receive = trio.open_memory_channel[_Waiting](limits.WRITE_QUEUE)
         self._opening = 0
         self._queued_bytes = 0
-        self._opener = Opener(store.turn)
+        self._opener = Opener(store.turn, run_sync)
         self._changed = trio.Event()
         self._standing: Standing | None = None
         self._standing_at = (-1, -1)
@@ -112,24 +124,27 @@ class Registry:
             self._standing_at = mark.log, mark.heads
         return self._standing
 
-    async def admit(self, records: Sequence[Incoming], *, atomic: bool = False) -> list[Result]:
+    async def admit(self, records: Sequence[Incoming], *, atomic: bool = False, relayed: bool = False) -> list[Result]:
         """What became of each record: its :class:`Outcome`, durable and with its receipt, or why it was refused.
 
-        Raises ``overloaded`` where the queue is full, ``no-space`` or ``store-failed``; then nothing was changed.
+        Those who signed what was ``relayed`` asked this node for nothing: no refusal of it is logged as theirs. Raises
+        ``overloaded`` where the queue is full, ``no-space`` or ``store-failed``; then nothing was changed.
         """
-        return await self.submit(await self.open(records), atomic=atomic)
+        opened = await self.open(records, relayed=relayed)
+        return await self.submit(opened, atomic=atomic, relayed=relayed)
 
-    async def open(self, records: Sequence[Incoming]) -> list[Opened]:
+    async def open(self, records: Sequence[Incoming], *, relayed: bool = False) -> list[Opened]:
         """The submission that each record is, every signature verified, or why it is none."""
         self._opening += 1
         try:
             opened = [await self._complete(item) for item in await self._opener.open(records)]
         finally:
             self._opening -= 1
-        await self._deny([(None, denial) for denial in unopened(records, opened)])
+        if not relayed:
+            await self._deny([(None, denial) for denial in unopened(records, opened)])
         return opened
 
-    async def submit(self, opened: Sequence[Opened], *, atomic: bool = False) -> list[Result]:
+    async def submit(self, opened: Sequence[Opened], *, atomic: bool = False, relayed: bool = False) -> list[Result]:
         """What became of each, as :meth:`admit` says of records. What is queued is committed, even if nobody waits."""
         broken = [item for item in opened if isinstance(item, Rejected)]
         if atomic and broken:
@@ -137,7 +152,7 @@ class Registry:
             results: list[Result] = [item if isinstance(item, Rejected) else others for item in opened]
         else:
             submissions = [item for item in opened if not isinstance(item, Rejected)]
-            done = iter(await self._submit(Request(submissions, atomic)) if submissions else [])
+            done = iter(await self._submit(Request(submissions, atomic), relayed) if submissions else [])
             results = [item if isinstance(item, Rejected) else next(done) for item in opened]
         for result in results:
             if isinstance(result, HoloError):
@@ -149,7 +164,9 @@ class Registry:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Own the write side until cancelled. What was taken from the queue is finished and answered first."""
         try:
-            with loop_goes_first(self._store.turn):
+            # Whoever has no other threads would wait for itself.
+            beside = self._run_sync is trio.to_thread.run_sync
+            with loop_goes_first(self._store.turn) if beside else nullcontext():
                 await self._own(task_status)
         finally:
             self._answer(self._queued(), Overloaded("stopping", "the node is stopping"))
@@ -221,17 +238,17 @@ class Registry:
         A seal is made of what is current, and a head may not commit to that yet: then the next one is waited for.
         """
         mark = self.mark
-        nodes, whole = await trio.to_thread.run_sync(self._own_nodes, item)
+        nodes, whole = await self._run_sync(self._own_nodes, item)
         if not whole and not await self.head_covering(mark.size - 1, mark.log, 0):
             await self.head_covering(mark.size - 1, mark.log, limits.WAIT_S_MAX)
-            nodes, _ = await trio.to_thread.run_sync(self._own_nodes, item)
+            nodes, _ = await self._run_sync(self._own_nodes, item)
         return replace(item, nodes=(*item.nodes, *nodes))
 
     def _own_nodes(self, item: PolicySubmission) -> tuple[list[bytes], bool]:
         with self.view() as view:
             return own_nodes(view.records, item.policy, item.nodes)
 
-    async def _submit(self, request: Request) -> list[Result]:
+    async def _submit(self, request: Request, relayed: bool) -> list[Result]:
         waiting = _Waiting(request, sum(map(_size_bytes, request.submissions)), trio.Event())
         if self._queued_bytes + waiting.size_bytes > limits.WRITE_QUEUE_BYTES:
             raise Overloaded("overloaded", f"{self._queued_bytes} bytes of writes are waiting")
@@ -246,8 +263,13 @@ class Registry:
         if waiting.error is not None:
             raise waiting.error
         assert waiting.results is not None
-        await self._deny(list(refused(request.submissions, waiting.results)))
+        if not relayed:
+            await self._deny(list(refused(request.submissions, waiting.results)))
         return waiting.results
+
+    async def log_denial(self, denial: Denial) -> None:
+        """Log one refusal, as far as the allowance goes."""
+        await self._deny([(None, denial)])
 
     async def _deny(self, refusals: Sequence[tuple[str | None, Denial]]) -> None:
         """Log refusals, each with its namespace where known, as far as the allowance goes; the others only count."""
@@ -262,7 +284,7 @@ class Registry:
             return
         try:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._store.log_denials, logged)
+                await self._run_sync(self._store.log_denials, logged)
         except Overloaded:
             return  # no room: the refusal stands without its receipt
         self._advance()
@@ -290,7 +312,7 @@ class Registry:
     async def _commit(self, batch: list[_Waiting]) -> None:
         """Commit a batch durably, then answer everybody in it. A failed store ends the task, and with it the node."""
         try:
-            results = await trio.to_thread.run_sync(self._store.commit, [item.request for item in batch])
+            results = await self._run_sync(self._store.commit, [item.request for item in batch])
         except HoloError as error:
             self._answer(batch, error)
             if not isinstance(error, Overloaded):
@@ -300,12 +322,25 @@ class Registry:
             self._answer(batch, HoloError("internal", "the commit failed"))
             raise
         self._advance()
+        self._tell(batch, results)
         for at, (item, result) in enumerate(zip(batch, results, strict=True), start=1):
             item.results = result
             self._release(item)
             # An answer is work, too: were all of them woken at once, whoever reads would wait until all are worded.
             if at % max(_ANSWERED_AT_ONCE, len(batch) // _ANSWERED_IN_ROUNDS) == 0:
                 await trio.lowlevel.checkpoint()
+
+    def _tell(self, batch: list[_Waiting], results: list[list[Result]]) -> None:
+        if self.on_commit is None:
+            return
+        new = [
+            (submission, outcome)
+            for item, outcomes in zip(batch, results, strict=True)
+            for submission, outcome in zip(item.request.submissions, outcomes, strict=True)
+            if isinstance(outcome, Outcome) and outcome.new
+        ]
+        if new:
+            self.on_commit(new)
 
     def _answer(self, batch: list[_Waiting], error: HoloError) -> None:
         for item in batch:
@@ -326,7 +361,7 @@ class Registry:
 
     async def _sign_head(self) -> Head:
         try:
-            head = await trio.to_thread.run_sync(self._store.make_head)
+            head: Head = await self._run_sync(self._store.make_head)
         except Overloaded as error:
             _log.warning("head not signed", code=error.code, detail=error.detail)
             raise
