@@ -52,16 +52,16 @@ def encode(value: Any) -> bytes:
     return bytes(out)
 
 
-def decode(data: bytes, limit_bytes: int) -> Any:
+def decode(data: bytes, limit_bytes: int, limit_items: int = ITEMS_MAX) -> Any:
     """The value that ``data`` encodes: None, bool, int, str, bytes, Cid, list and dict with text keys.
 
-    Raises ``too-large`` above ``limit_bytes``, ``cid-invalid`` or ``cid-unsupported`` for a link of another kind,
-    and ``cbor-invalid`` for anything else but the one canonical encoding.
+    Raises ``too-large`` above ``limit_bytes`` or ``limit_items``, ``cid-invalid`` or ``cid-unsupported`` for a link of
+    another kind, and ``cbor-invalid`` for anything else but the one canonical encoding.
     """
     if len(data) > limit_bytes:
         raise Rejected("too-large", f"{len(data)} bytes where at most {limit_bytes} are allowed")
-    if len(data) > ITEMS_MAX:  # an item takes a byte, so less cannot hold too many
-        _check_items(data)
+    if len(data) > limit_items:  # an item takes a byte, so less cannot hold too many
+        _check_items(data, limit_items)
     try:
         value = cbor2.loads(
             data,
@@ -83,16 +83,16 @@ def cid_of(value: Any) -> Cid:
     return Cid.of(DAG_CBOR, encode(value))
 
 
-def _check_items(data: bytes) -> None:
-    """Raises ``too-large`` where ``data`` holds more than ITEMS_MAX items; whatever else is wrong is left to cbor2.
+def _check_items(data: bytes, limit: int) -> None:
+    """Raises ``too-large`` where ``data`` holds more than ``limit`` items; whatever else is wrong is left to cbor2.
 
     One item is one head (RFC 8949 section 3), so this steps from head to head and over the content of strings.
     """
     position = items = 0
     while position < len(data):
         items += 1
-        if items > ITEMS_MAX:
-            raise Rejected("too-large", f"more than {ITEMS_MAX} items")
+        if items > limit:
+            raise Rejected("too-large", f"more than {limit} items")
         major, argument = data[position] >> 5, data[position] & 31
         position += 1
         if argument > 27:  # reserved or indefinite: cbor2 stops here as well

@@ -252,8 +252,34 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
     ),
     "bundle-invalid": (422, "The bundle is malformed or does not prove its decision", "Export it again from the node"),
     "equivocation": (409, "Two signed statements contradict each other", "Do not trust the signer; keep the evidence"),
+    "evidence-invalid": (
+        422,
+        "The evidence shows no contradiction of its subject",
+        "Do not pass it on; ask whoever sent it for the two signed things",
+    ),
+    "evidence-full": (
+        503,
+        "This node keeps evidence against as many strangers as it is willing to",
+        "Give it to a node that knows the subject",
+    ),
+    "heads-full": (
+        503,
+        "This node follows as many nodes by this peer's word as it is willing to",
+        "Pair it with the node whose head this is",
+    ),
     # links
     "address-invalid": (400, "Not an address of the form HOST:PORT", "Write HOST:PORT, or [IPv6]:PORT"),
+    "message-unknown": (400, "A message of a kind this version does not have", "Speak holo-cp/1 as section 7 says it"),
+    "message-unexpected": (
+        409,
+        "A message where none of its kind may come",
+        "Say hello first and once, and answer only what was asked",
+    ),
+    "answer-invalid": (
+        422,
+        "An answer that does not go with its question",
+        "Answer what was asked, in its order and within its bounds",
+    ),
     # content
     "path-invalid": (
         422,

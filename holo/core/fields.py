@@ -44,6 +44,10 @@ class Fields:
         """Whether the field is there."""
         return name in self._value
 
+    def of(self, name: str) -> Any:
+        """The field's value, unchecked."""
+        return self._value[name]
+
     def null(self, name: str) -> bool:
         """Whether the field is null."""
         return self._value[name] is None
