@@ -1,0 +1,1 @@
+"""Links between peers: who is at the other end, and whole frames both ways."""
