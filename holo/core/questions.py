@@ -67,23 +67,22 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class WantRecords:
-    """Records of a namespace are asked for by statement."""
+    """Records are asked for by statement: of policies, of current, archived and pending bindings."""
 
     id: int
-    ns: str
     statements: tuple[Cid, ...]
 
     KIND: ClassVar = "want-records"
-    FIELDS: ClassVar = ("id", "ns", "statements")
+    FIELDS: ClassVar = ("id", "statements")
 
     def as_value(self) -> dict[str, Any]:
         """The message's fields."""
-        return {"id": self.id, "ns": self.ns, "statements": list(self.statements)}
+        return {"id": self.id, "statements": list(self.statements)}
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """The message with these fields."""
-        return cls(_id(fields), _namespace(fields.text("ns", limits.NAMESPACE_BYTES)), _wanted(fields, "statements"))
+        return cls(_id(fields), _wanted(fields, "statements"))
 
 
 @dataclass(frozen=True, slots=True)
