@@ -68,6 +68,13 @@ class Fields:
             raise self.fail(name, f"is not a byte string of {length} bytes")
         return value
 
+    def blob(self, name: str, limit_bytes: int) -> bytes:
+        """A byte string of at most ``limit_bytes``."""
+        value = self._value[name]
+        if type(value) is not bytes or len(value) > limit_bytes:
+            raise self.fail(name, f"is not a byte string of at most {limit_bytes} bytes")
+        return value
+
     def integer(self, name: str, low: int = 0, high: int = INT_MAX) -> int:
         """An integer from ``low`` to ``high``."""
         value = self._value[name]

@@ -74,6 +74,17 @@ AGREEING_NODES: Final = 64
 # receipts
 NONCE_BYTES: Final = 16
 CODE_BYTES: Final = 64
+CONVERGED_STATES: Final = 64
+
+# evidence, and what is kept of other nodes
+EVIDENCE_BYTES: Final = 256 * 1024
+EVIDENCE_HASHES: Final = 64
+EVIDENCE_OBJECTS: Final = 512
+EVIDENCE_SUBJECTS: Final = 1024  # exposed keys kept of which this node has no head and no pin
+HEADS_PER_LOG: Final = 64  # of the log a node is at; of those before, the last
+LOGS_PER_NODE: Final = 16
+NODES_PER_PEER: Final = 64  # of which that peer alone told
+CONVERGENCES_PER_PEER: Final = 64
 
 # bundles (of each kind of thing in one)
 BUNDLE_RECEIPTS: Final = 4096

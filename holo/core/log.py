@@ -122,21 +122,46 @@ def check_consistency(old_size: int, old_root: bytes, new_size: int, new_root: b
         if old_size == new_size and old_root != new_root:
             raise Rejected("log-invalid", f"two roots of size {new_size}")
         return
-    complete = (old_size & -old_size).bit_length() - 1  # the height of the last complete subtree of the old log
-    last = (old_size - 1) >> complete  # its index among those of its height
-    crossing, above = _shape(last, (new_size - 1 >> complete) + 1)
-    is_whole = last == 0
-    _check_hashes(proof, crossing + above + (not is_whole), old_root, new_root)
-    old = new = old_root if is_whole else proof[0]
-    for height, sibling in enumerate(proof[not is_whole :]):
-        if height >= crossing or last >> height & 1:
-            old, new = node_hash(sibling, old), node_hash(sibling, new)
-        else:
-            new = node_hash(new, sibling)
+    is_whole = old_size & (old_size - 1) == 0
+    old, new = _folded(old_size, new_size, old_root if is_whole else None, proof, old_root, new_root)
     if old != old_root:
         raise Rejected("log-invalid", f"the consistency proof does not lead to the old root, of size {old_size}")
     if new != new_root:
         raise Rejected("log-invalid", f"the consistency proof does not lead to the new root, of size {new_size}")
+
+
+def prefix_root(old_size: int, new_size: int, new_root: bytes, hashes: Sequence[bytes]) -> bytes:
+    """The root that the log of ``new_size`` and ``new_root`` had when it had ``old_size`` leaves, as ``hashes`` prove.
+
+    They are the consistency proof, and before it, where ``old_size`` is a power of two, the root itself, which such a
+    proof leaves out. Raises ``log-invalid`` where they do not lead to ``new_root``.
+    """
+    if not 0 < old_size < new_size <= INT_MAX:
+        raise Rejected("log-invalid", "the sizes are not in order")
+    old, new = _folded(old_size, new_size, None, hashes, new_root)
+    if new != new_root:
+        raise Rejected("log-invalid", f"the hashes do not lead to the root of size {new_size}")
+    return old
+
+
+def _folded(
+    old_size: int, new_size: int, start: bytes | None, proof: Sequence[bytes], *others: bytes
+) -> tuple[bytes, bytes]:
+    """The roots of both sizes from the hash of the old log's last complete subtree and those beside its path.
+
+    That hash is ``start``, or the first of the proof.
+    """
+    complete = (old_size & -old_size).bit_length() - 1  # the height of that subtree
+    last = (old_size - 1) >> complete  # its index among those of its height
+    crossing, above = _shape(last, (new_size - 1 >> complete) + 1)
+    _check_hashes(proof, crossing + above + (start is None), *others)
+    old = new = proof[0] if start is None else start
+    for height, sibling in enumerate(proof[start is None :]):
+        if height >= crossing or last >> height & 1:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+        else:
+            new = node_hash(new, sibling)
+    return old, new
 
 
 def _left_leaves(leaves: int) -> int:

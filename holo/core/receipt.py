@@ -4,8 +4,8 @@
 ``parse_*`` does the same for a payload whose signature is known to be good. A verified signature says who speaks,
 not whether to believe it: that is :class:`~holo.core.head.Anchors`' question, and nothing here answers it unasked.
 
-Binding, policy and denial receipts are entries of their node's log, numbered by ``seq`` without gaps. A
-resolve-receipt is not logged: it cites a head, and holds the decision on that head's state.
+All but one are entries of their node's log, numbered by ``seq`` without gaps. A resolve-receipt is not logged: it cites
+a head, and holds the decision on that head's state. Receipts about other nodes are in :mod:`holo.core.peer_receipts`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.head import HEAD_TYPE, LOG_GENESIS_TYPE, Head, LogGenesis, Signed, parse_head, parse_log_genesis
 from holo.core.keys import Kid
+from holo.core.logged import LOGGED_FIELDS, make_logged, read_place
+from holo.core.logged import Logged as Logged
 from holo.core.names import Name
+from holo.core.peer_receipts import (
+    CONVERGENCE_RECEIPT,
+    EVIDENCE_RECEIPT,
+    ConvergenceReceipt,
+    EvidenceReceipt,
+    parse_convergence_receipt,
+    parse_evidence_receipt,
+)
 from holo.core.policy import Policy
 
 BINDING_RECEIPT: Final = "binding-receipt"
@@ -33,16 +43,7 @@ RESOLVE_RECEIPT: Final = "resolve-receipt"
 
 BindingState = Literal["current", "forked", "held", "superseded", "pending", "sealed-out", "waiting"]
 PolicyState = Literal["effective", "held", "rival"]
-Action = Literal["publish", "policy"]
-
-
-@dataclass(frozen=True, slots=True)
-class Logged(Signed):
-    """A receipt that is entry ``seq``, from 0, of ``log``."""
-
-    log: Cid
-    seq: int
-    at_ms: int
+Action = Literal["publish", "policy", "gossip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,16 @@ class ResolveReceipt(Signed):
     head: Cid
 
 
-Receipt: TypeAlias = BindingReceipt | PolicyReceipt | DenialReceipt | ResolveReceipt | Head | LogGenesis
+Receipt: TypeAlias = (
+    BindingReceipt
+    | PolicyReceipt
+    | DenialReceipt
+    | ConvergenceReceipt
+    | EvidenceReceipt
+    | ResolveReceipt
+    | Head
+    | LogGenesis
+)
 
 
 def make_binding_receipt(
@@ -110,7 +120,7 @@ def make_binding_receipt(
 ) -> Statement:
     """The payload of a receipt for a binding."""
     name = Name(binding.name.namespace, binding.name.handle, binding.name.tag)
-    return _logged(
+    return make_logged(
         BINDING_RECEIPT, log, seq, at_ms,
         statement=binding.id, name=str(name), cid=binding.cid, rev=binding.rev, state=state,
         endorsers=sorted(bytes(kid) for kid in endorsers), displaced=list(displaced),
@@ -121,7 +131,7 @@ def make_policy_receipt(
     policy: Policy, *, log: Cid, seq: int, at_ms: int, genesis: Cid, state: PolicyState, endorsers: Collection[Kid]
 ) -> Statement:
     """The payload of a receipt for a policy."""
-    return _logged(
+    return make_logged(
         POLICY_RECEIPT, log, seq, at_ms,
         ns=policy.ns, genesis=genesis, policy=policy.id, policy_seq=policy.seq, state=state,
         endorsers=sorted(bytes(kid) for kid in endorsers),
@@ -132,7 +142,7 @@ def make_denial_receipt(
     *, log: Cid, seq: int, at_ms: int, action: Action, subject: Cid | None, code: str, rule: str, requester: Kid
 ) -> Statement:
     """The payload of a receipt for a refusal. ``rule`` is cut to what a receipt may hold."""
-    return _logged(
+    return make_logged(
         DENIAL_RECEIPT, log, seq, at_ms,
         action=action, subject=subject, code=code, requester=bytes(requester),
         rule=rule.encode()[: limits.DENIAL_RULE_BYTES].decode(errors="ignore"),
@@ -196,7 +206,7 @@ def parse_receipt(statement: Statement, signer: Kid) -> Receipt:
 def parse_binding_receipt(statement: Statement, signer: Kid) -> BindingReceipt:
     """The binding-receipt a statement says."""
     fields = Fields(statement.value, "payload", _BINDING_FIELDS)
-    log, seq, at_ms = _place(fields)
+    log, seq, at_ms = read_place(fields)
     return BindingReceipt(
         id=statement.id,
         signer=signer,
@@ -217,7 +227,7 @@ def parse_binding_receipt(statement: Statement, signer: Kid) -> BindingReceipt:
 def parse_policy_receipt(statement: Statement, signer: Kid) -> PolicyReceipt:
     """The policy-receipt a statement says."""
     fields = Fields(statement.value, "payload", _POLICY_FIELDS)
-    log, seq, at_ms = _place(fields)
+    log, seq, at_ms = read_place(fields)
     return PolicyReceipt(
         id=statement.id,
         signer=signer,
@@ -237,7 +247,7 @@ def parse_policy_receipt(statement: Statement, signer: Kid) -> PolicyReceipt:
 def parse_denial_receipt(statement: Statement, signer: Kid) -> DenialReceipt:
     """The denial-receipt a statement says."""
     fields = Fields(statement.value, "payload", _DENIAL_FIELDS)
-    log, seq, at_ms = _place(fields)
+    log, seq, at_ms = read_place(fields)
     return DenialReceipt(
         id=statement.id,
         signer=signer,
@@ -270,16 +280,17 @@ def parse_resolve_receipt(statement: Statement, signer: Kid) -> ResolveReceipt:
     )
 
 
-_LOGGED_FIELDS: Final = ("v", "type", "log", "seq", "at_ms")
-_BINDING_FIELDS: Final = (*_LOGGED_FIELDS, "statement", "name", "cid", "rev", "state", "endorsers", "displaced")
-_POLICY_FIELDS: Final = (*_LOGGED_FIELDS, "ns", "genesis", "policy", "policy_seq", "state", "endorsers")
-_DENIAL_FIELDS: Final = (*_LOGGED_FIELDS, "action", "subject", "code", "rule", "requester")
+_BINDING_FIELDS: Final = (*LOGGED_FIELDS, "statement", "name", "cid", "rev", "state", "endorsers", "displaced")
+_POLICY_FIELDS: Final = (*LOGGED_FIELDS, "ns", "genesis", "policy", "policy_seq", "state", "endorsers")
+_DENIAL_FIELDS: Final = (*LOGGED_FIELDS, "action", "subject", "code", "rule", "requester")
 _RESOLVE_FIELDS: Final = ("v", "type", "node", "at_ms", "decision", "catalog", "head")
 
 _PARSERS: Final[dict[str, Callable[[Statement, Kid], Receipt]]] = {
     BINDING_RECEIPT: parse_binding_receipt,
     POLICY_RECEIPT: parse_policy_receipt,
     DENIAL_RECEIPT: parse_denial_receipt,
+    CONVERGENCE_RECEIPT: parse_convergence_receipt,
+    EVIDENCE_RECEIPT: parse_evidence_receipt,
     RESOLVE_RECEIPT: parse_resolve_receipt,
     HEAD_TYPE: parse_head,
     LOG_GENESIS_TYPE: parse_log_genesis,
@@ -293,14 +304,6 @@ def _limit_bytes(type: str) -> int:
 def _open(envelope: bytes, type: str) -> tuple[Statement, Kid]:
     statement, signer, _ = open_envelope(envelope, type, limits.RECEIPT_BYTES)
     return statement, signer
-
-
-def _logged(type: str, log: Cid, seq: int, at_ms: int, **fields: Any) -> Statement:
-    return make_statement({"v": 1, "type": type, "log": log, "seq": seq, "at_ms": at_ms, **fields})
-
-
-def _place(fields: Fields) -> tuple[Cid, int, int]:
-    return fields.link("log"), fields.integer("seq"), fields.integer("at_ms")
 
 
 def _name(fields: Fields) -> Name:
