@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 
@@ -11,20 +12,37 @@ from holo.core.cid import Cid
 from holo.http.allowance import Allowance
 from holo.http.metrics import Metrics
 from holo.http.plain_answers import PlainAnswers
+from holo.http.remote_policies import RemotePolicies
 from holo.http.signing import Signer
 from holo.profile import Profile
+from holo.roles.gossip.state import PeerState, Tally
 from holo.roles.registry import Registry
 from holo.store.store import Store
 
 
+class Federation(Protocol):
+    """The gossip role, as the edge sees it. ``addresses`` is where peers reach this node, HOST:PORT."""
+
+    @property
+    def addresses(self) -> Sequence[str]: ...
+    @property
+    def tally(self) -> Tally: ...
+    def peers(self) -> Sequence[PeerState]: ...
+    async def fetch(self, cid: Cid) -> bytes | None: ...
+
+
 @dataclass(slots=True)
 class Edge:
-    """One node, as its HTTP edge sees it. ``stopping`` is set when answers that last (event streams) have to end."""
+    """One node, as its HTTP edge sees it. ``stopping`` is set when answers that last (event streams) have to end.
+
+    ``gossip`` is None where the role is off.
+    """
 
     profile: Profile
     registry: Registry
     store: Store
     clock_ms: Callable[[], int]
+    gossip: Federation | None = None
     metrics: Metrics = field(default_factory=Metrics)
     stopping: trio.Event = field(default_factory=trio.Event)
     event_streams: int = 0
@@ -32,7 +50,9 @@ class Edge:
     name_counts: dict[Cid, int] = field(default_factory=dict)
     resolves: Allowance = field(init=False)
     signer: Signer = field(init=False)
+    policies: RemotePolicies = field(init=False)
 
     def __post_init__(self) -> None:
         self.resolves = Allowance(self.profile.limits.anonymous.resolve_per_second)
         self.signer = Signer(self.store.key, self.plain)
+        self.policies = RemotePolicies(self.gossip.fetch if self.gossip is not None else None)

@@ -22,6 +22,7 @@ from holo.http.plain_answers import Found, decided, plain_name
 from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
 from holo.http.signing import SMALL_BYTES, bundle_of, encode_signed
+from holo.store.view import View
 
 __all__ = ["PATH", "Found", "Hot", "SignedAnswer", "Standing", "chosen_type", "takes_json"]
 
@@ -73,10 +74,12 @@ class Hot:
     def _resolve_decoded(self, query: bytes, address: str) -> Found | None:
         """The same for a query that has to be decoded first."""
         question = self._question(query, signed=False)
-        if question is None or not self._may(address):
+        if question is None:
             return None
         name = question.name
         with self._view as view:
+            if self._may_be_remote(view, question) or not self._may(address):
+                return None
             found = None
             if name.cid is None:
                 ns, handle, tag = name.namespace.encode(), name.handle.encode(), name.tag.encode()
@@ -93,6 +96,8 @@ class Hot:
         if question is None or not self.standing.head:
             return None
         with self._view as view:
+            if self._may_be_remote(view, question):
+                return None
             signed = self._edge.signer.sign(view, self._edge.clock_ms(), question)
             bundle = None if media_type == COSE else bundle_of(view, signed, SMALL_BYTES)
         if media_type == COSE:
@@ -113,6 +118,11 @@ class Hot:
             return None
         receipt = asked.get(RECEIPT) or False
         return question if receipt == signed else None
+
+    def _may_be_remote(self, view: View, question: Query) -> bool:
+        """Whether it is asked by something that is no policy held here, so that a peer may have it."""
+        ref = question.policy_ref
+        return ref is not None and self._edge.policies.on and view.records.payload(ref) is None
 
     def _may(self, address: str) -> bool:
         """Use up one question of what ``address`` may ask, if there is one."""

@@ -10,9 +10,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeAlias
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Family: TypeAlias = tuple[str, str, str, Iterable[tuple[str, float]]]
+"""Name, kind, help, and samples: the labels as they are written, and the value."""
 
 _BUCKETS_S: Final = (0.001, 0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
@@ -44,10 +47,16 @@ class Metrics:
         """Count an answer that was broken off because its reader took no bytes."""
         self._readers_cut += 1
 
-    def text(self, gauges: Mapping[str, tuple[str, float]], records: Mapping[str, Mapping[str, int]]) -> bytes:
+    def text(
+        self,
+        gauges: Mapping[str, tuple[str, float]],
+        records: Mapping[str, Mapping[str, int]],
+        families: Iterable[Family] = (),
+    ) -> bytes:
         """Everything counted, as Prometheus reads it.
 
-        ``gauges``: name → (help, value). ``records``: what became of records → state or code → count.
+        ``gauges``: name → (help, value). ``records``: what became of records → state or code → count. ``families``
+        come last.
         """
         lines: list[str] = []
         for name, (summary, value) in gauges.items():
@@ -81,6 +90,8 @@ class Metrics:
                 for why, count in sorted(counts.items())
             ),
         )
+        for family in families:
+            lines += _family(*family)
         return ("\n".join(lines) + "\n").encode()
 
     def _durations(self) -> list[str]:

@@ -11,6 +11,7 @@ from holo.http.resources import (
     namespaces,
     node,
     objects,
+    peers,
     posting,
     probes,
     receipts,
@@ -22,6 +23,7 @@ from holo.http.route import Route
 ROUTES: Final[tuple[Route, ...]] = documented(
     (
         *node.ROUTES,
+        *peers.ROUTES,
         *namespaces.ROUTES,
         *bindings.ROUTES,
         *posting.ROUTES,

@@ -39,8 +39,7 @@ async def test_node(scene: Scene) -> None:
     assert found["node"] == did_of(scene.running.node.kid)
     assert (found["roles"], found["profile"], found["log_size"]) == (["registry", "gossip"], "minimal-peer", 1)
     assert found["limits"]["body_bytes"] == 8 << 20
-    peers = await scene.get("/v1/peers")
-    assert [peer["node"] for peer in peers["items"]] == [found["node"]]
+    assert await scene.get("/v1/peers") == {"items": [], "next": None}
 
 
 class TestNamespaces:

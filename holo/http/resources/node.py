@@ -1,4 +1,4 @@
-"""The node itself and the nodes it knows: ``/v1/node`` and ``/v1/peers``."""
+"""The node itself: ``/v1/node``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from holo.core import limits
 from holo.core.keys import did_of
 from holo.http import types
 from holo.http.edge import Edge
-from holo.http.paging import start_of, take_page
-from holo.http.parameters import CURSOR, LIMIT
 from holo.http.route import Answer, Cache, Call, Route
 from holo.http.shapes import text
 
@@ -35,6 +33,7 @@ async def get_node(edge: Edge, call: Call) -> Answer:
             node=did_of(edge.registry.node),
             version=__version__,
             roles=edge.profile.role_names,
+            peer_addresses=list(edge.gossip.addresses) if edge.gossip is not None else [],
             profile=edge.profile.name,
             log=str(log.id),
             head=text(head[0].id if head else None),
@@ -43,27 +42,6 @@ async def get_node(edge: Edge, call: Call) -> Answer:
             limits={**_SHOWN_LIMITS, "body_bytes": edge.profile.http.max_body_bytes},
         )
     )
-
-
-async def list_peers(edge: Edge, call: Call) -> Answer:
-    """The nodes this one knows. Without gossip it knows itself."""
-    with edge.registry.view() as view:
-        head = view.head()
-    itself = types.PeerItem(
-        node=did_of(edge.registry.node),
-        cp=None,
-        tp=None,
-        roles=edge.profile.role_names,
-        capabilities=[],
-        head=text(head[0].id if head else None),
-        seq=head[0].seq if head else None,
-        lag_ms=None,
-        converged_at_ms=None,
-        equivocations=[],
-    )
-    behind = start_of(call) is not None
-    items, following = take_page(call, [] if behind else [(b"", itself)], lambda peer: peer)
-    return Answer(types.PeersPage(items=items, next=following))
 
 
 ROUTES: Final = (
@@ -75,15 +53,5 @@ ROUTES: Final = (
         summary="Who this node is and where it stands",
         cache=Cache.CHECKED,
         replies={200: types.NodeReply},
-    ),
-    Route(
-        method="GET",
-        path="/v1/peers",
-        handler=list_peers,
-        name="listPeers",
-        summary="The nodes this one knows, itself first",
-        cache=Cache.CHECKED,
-        replies={200: types.PeersPage},
-        parameters=(LIMIT, CURSOR),
     ),
 )

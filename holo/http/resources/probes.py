@@ -6,6 +6,7 @@ from typing import Final
 
 from holo.core.errors import Overloaded
 from holo.http.edge import Edge
+from holo.http.federation_metrics import federation_families
 from holo.http.metrics import CONTENT_TYPE
 from holo.http.route import Answer, Cache, Call, Route
 
@@ -41,7 +42,8 @@ async def get_metrics(edge: Edge, call: Call) -> Answer:
         "holo_store_free_bytes": ("Room left for the store.", edge.store.free_bytes()),
     }
     states = {"admitted": edge.registry.admitted, "refused": edge.registry.refused}
-    return Answer(edge.metrics.text(gauges, states), media_type=CONTENT_TYPE)
+    text = edge.metrics.text(gauges, states, federation_families(edge))
+    return Answer(text, media_type=CONTENT_TYPE)
 
 
 def _probe(path: str, name: str, summary: str, handler: object, problems: tuple[int, ...] = ()) -> Route:

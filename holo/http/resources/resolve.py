@@ -1,12 +1,13 @@
 """Resolving names: ``/v1/resolve``. Every outcome is an answer; "no" comes with a proof as "yes" does.
 
 A reader's consumer policy comes along with the question and is gone with the answer: nothing a stranger sends to be
-asked by is kept.
+asked by is kept. One that is named by its CID alone is looked for at this node's peers
+(:mod:`holo.http.remote_policies`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import trio
@@ -34,7 +35,8 @@ _EFFORT_AT_ONCE: Final = 100  # plain answers, about a millisecond
 _EFFORT_OF_ANY: Final = 10  # what an answer takes that is not plain
 
 POLICY_REF: Final = parameters.cid(
-    "policyRef", "A genesis (pins the namespace) or the policy in effect. A consumer policy takes POST."
+    "policyRef",
+    "A genesis (pins the namespace), the policy in effect, or a consumer policy a peer holds. POST takes one along.",
 )
 
 
@@ -42,9 +44,10 @@ async def get_resolve(edge: Edge, call: Call) -> Answer:
     """The decision about one name, on the live state; with ``receipt=1`` on the newest head's, signed and proved."""
     query = Query(selected_name(call.query), call.query.get(POLICY_REF))
     edge.resolves.take(call.authority.address, 1, trio.current_time())
+    consumer = await _remote(edge, query.policy_ref, call.authority.address)
     with edge.registry.view() as view:
         if call.query.get(RECEIPT):
-            signed = edge.signer.sign(view, edge.clock_ms(), query)
+            signed = edge.signer.sign(view, edge.clock_ms(), query, consumer)
             headers = {"Holo-Catalog": str(signed.head.catalog), "Holo-Head": str(signed.head.id)}
             if call.accepts == COSE:
                 return Answer(signed.receipt, media_type=COSE, headers=headers, cache=Cache.NEVER)
@@ -52,7 +55,7 @@ async def get_resolve(edge: Edge, call: Call) -> Answer:
         if call.accepts == COSE:
             raise Rejected("not-acceptable", "a decision is not signed unless receipt=1", at="header.accept")
         headers = _standing(view)
-        decision = view.decide(query)
+        decision = view.decide(query, consumer)
         found = resolved(decision, _rev(view, decision))
     return Answer(found, etag=found.decision, headers=headers)
 
@@ -64,6 +67,7 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
     questions = [_question(item, index, refs) for index, item in enumerate(body.queries)]
     packs = {pack.id: pack for pack in map(_pack, range(len(body.packs)), body.packs)}
     edge.resolves.take(call.authority.address, len(questions), trio.current_time())
+    await _add_remote(edge, packs, refs.values(), call.authority.address)
     items: list[bytes] = []
     with edge.registry.view() as view:
         effort = 0
@@ -84,6 +88,25 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
                 await trio.lowlevel.checkpoint()  # a thousand of them must not keep everyone else waiting
         head = view.head()
     return Answer(_written(items, head[0] if head else None))
+
+
+async def _remote(edge: Edge, ref: Cid | None, address: str) -> ConsumerPolicy | None:
+    """The consumer policy ``ref`` from a peer, where it is no policy held here and one can be had."""
+    if ref is None or not edge.policies.on:
+        return None
+    with edge.registry.view() as view:
+        if view.records.payload(ref) is not None:
+            return None
+    return await edge.policies.find(ref, address)
+
+
+async def _add_remote(edge: Edge, packs: dict[Cid, ConsumerPolicy], refs: Iterable[Cid | None], address: str) -> None:
+    """Add to ``packs`` what peers hold of ``refs``, as many as could have been sent along."""
+    wanted = [ref for ref in refs if ref is not None and ref not in packs] if edge.policies.on else []
+    for ref in wanted[: limits.RESOLVE_PACKS]:
+        found = await _remote(edge, ref, address)
+        if found is not None:
+            packs[ref] = found
 
 
 class _Question(NamedTuple):
