@@ -7,10 +7,10 @@ equal only where it stands at the same position in both: the same node elsewhere
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from holo.core.cid import Cid
-from holo.core.tree_node import Leaf, Node, Read, Value, encode_value, load, parse_node, read_node
+from holo.core.tree_node import Leaf, Node, Read, Value, load, parse_node, read_node
 
 
 class _Ahead(NamedTuple):
@@ -31,7 +31,17 @@ def diff(
     old, new = [_Ahead(b"", before, None)], [_Ahead(b"", after, None)]
     while old or new:
         one, other = old[-1] if old else None, new[-1] if new else None
-        if one is not None and _goes_first(one, other):
+        if one is not None and other is not None and one.position == other.position and one.link and other.link:
+            old.pop()
+            new.pop()
+            if one.link != other.link:
+                nodes = load(read_before, one.link), load(read_after, other.link)
+                if isinstance(nodes[0], Leaf) and isinstance(nodes[1], Leaf):
+                    yield from _diff_leaves(*nodes, one.position, beyond)
+                else:
+                    old += _still_ahead(_spread(nodes[0], one.position), beyond)
+                    new += _still_ahead(_spread(nodes[1], one.position), beyond)
+        elif one is not None and _goes_first(one, other):
             old.pop()
             if one.link is not None:
                 old += _still_ahead(_spread(load(read_before, one.link), one.position), beyond)
@@ -48,6 +58,17 @@ def diff(
             new.pop()
             if one is not None and other is not None and not _same_value(one.value, other.value):
                 yield other.position, one.value, other.value
+
+
+def _diff_leaves(
+    one: Leaf, other: Leaf, position: bytes, beyond: bytes | None
+) -> Iterator[tuple[bytes, Value | None, Value | None]]:
+    """The same of two leaves, which stand at the same position."""
+    before, after = dict(one.entries), dict(other.entries)
+    for suffix in sorted(before.keys() | after.keys()):
+        values = before.get(suffix), after.get(suffix)
+        if not _same_value(*values) and (beyond is None or position + suffix > beyond):
+            yield position + suffix, *values
 
 
 def changed_nodes(read_before: Read, before: Cid, read_after: Read, after: Cid) -> Iterator[tuple[Cid, bytes]]:
@@ -103,8 +124,13 @@ def _still_ahead(found: list[_Ahead], beyond: bytes | None) -> list[_Ahead]:
     ]
 
 
-def _same_value(one: Value | None, other: Value | None) -> bool:
+def _same_value(one: Any, other: Any) -> bool:
     """Equality of what is written: Python alone takes true for 1 and a link for its bytes."""
-    if one is None or other is None:
-        return one is other
-    return one == other and encode_value(one) == encode_value(other)
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is list:
+        return len(one) == len(other) and all(map(_same_value, one, other))
+    if kind is dict:
+        return one.keys() == other.keys() and all(_same_value(one[key], other[key]) for key in one)
+    return bool(one == other)

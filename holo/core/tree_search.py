@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, TypeAlias
 
 from holo.core import codec
-from holo.core.cid import DAG_CBOR, Cid
+from holo.core.cid import CID_BYTES, DAG_CBOR, Cid
 from holo.core.limits import TREE_KEY_BYTES
 from holo.core.tree_node import EMPTY, Read, Value, descend, parse_node
 
@@ -35,7 +35,7 @@ def find(read: Read, root: Cid, key: bytes) -> Path:
     at = 0
     while child is not None:
         data = nodes[child] = read(child)
-        child, at, value = _leaf(data, key, at) if data[:2] == _LEAF else _branch(data, key, at)
+        child, at, value = _leaf(data, key, at) if is_leaf(data) else _branch(data, key, at)
     return Path(nodes, value)
 
 
@@ -46,50 +46,78 @@ _LEAF: Final = b"\x82\x00"
 _LINK: Final = codec.encode(Cid.of(DAG_CBOR, b""))[:-32]
 _PAIR: Final = codec.encode([0, 0])[:1]
 _TRIPLE: Final = codec.encode([0, 0, 0])[:1]
-_NULL: Final = codec.encode(None)
+_STATEMENT_BYTES: Final = len(_PAIR + _LINK) + 32  # as trees cite it, up to the list of positions
 _BYTES: Final = tuple(codec.encode(bytes(size))[: -size or None] for size in range(TREE_KEY_BYTES + 1))
 _INTS: Final = tuple(codec.encode(byte) for byte in range(256))
 
 
-def _leaf(data: bytes, key: bytes, at: int) -> _Step:
-    suffix = key[at:]
-    entry = _BYTES[len(suffix)] + suffix
-    start = data.find(_PAIR + entry + _PAIR + _LINK)
+def is_leaf(data: bytes) -> bool:
+    """Whether the bytes of a node are those of a leaf."""
+    return data[:2] == _LEAF
+
+
+def value_in_leaf(data: bytes, suffix: bytes) -> tuple[int, int] | None:
+    """Where the value of ``suffix`` begins and ends in the bytes of a leaf, if it is one statement or one link."""
+    entry = _PAIR + _BYTES[len(suffix)] + suffix
+    start = data.find(entry + _PAIR + _LINK)
     if start >= 0:  # one statement, and who endorsed it
-        end = start + len(entry) + 2 + len(_LINK) + 32
+        start += len(entry)
+        end = start + _STATEMENT_BYTES
         count = data[end] - 0x80
-        positions = data[end + 1 : end + 1 + count]
-        if 0 < count < 24 and max(positions) < 24:
-            return None, at, [[Cid(data[end - 36 : end]), list(positions)]]
-    start = data.find(_PAIR + entry + _LINK)
+        if 0 < count < 24 and max(data[end + 1 : end + 1 + count]) < 24:
+            return start, end + 1 + count
+    start = data.find(entry + _LINK)
     if start >= 0:  # a namespace's state
-        end = start + len(entry) + 1 + len(_LINK) + 32
-        return None, at, [Cid(data[end - 36 : end])]
-    return _decoded(data, key, at) if entry in data else (None, at, None)
+        start += len(entry)
+        return start, start + len(_LINK) + 32
+    return None
 
 
-def _branch(data: bytes, key: bytes, at: int) -> _Step:
+def child_in_branch(data: bytes, key: bytes, at: int) -> tuple[int, int] | None:
+    """(bytes of its position, where the link to it ends) of the child on the path of ``key``, in the bytes of a branch.
+
+    The end is 0 where there is none. None where the path ends here, or the node has to be taken apart.
+    """
     if data[2] < 0x58:
         size, start = data[2] - 0x40, 3
     elif data[2] == 0x58:
         size, start = data[3], 4
     else:
-        return _decoded(data, key, at)
+        return None
     if not key.startswith(data[start : start + size], at):
-        return None, at, None
-    if at + size == len(key):
-        return (None, at + size, None) if data.startswith(_NULL, start + size) else _decoded(data, key, at)
+        return at, 0
     at += size
+    if at == len(key):
+        return None
     mark = _TRIPLE + _INTS[key[at]]
     found = data.find(mark, start + size)
     while 0 <= found < len(data) - len(mark):
         count = data[found + len(mark)]
         link = found + len(mark) + (1 if count < 24 else 1 + (1 << (count - 24 & 3)))
         if data.startswith(_LINK, link):
-            end = link + len(_LINK) + 32
-            return Cid(data[end - 36 : end]), at + 1, None
+            return at + 1, link + len(_LINK) + 32
         found = data.find(mark, found + 1)
-    return None, at + 1, None
+    return at + 1, 0
+
+
+def _leaf(data: bytes, key: bytes, at: int) -> _Step:
+    suffix = key[at:]
+    found = value_in_leaf(data, suffix)
+    if found is None:
+        return _decoded(data, key, at) if _BYTES[len(suffix)] + suffix in data else (None, at, None)
+    start, end = found
+    if data[start] == _LINK[0]:
+        return None, at, [Cid(data[end - CID_BYTES : end])]
+    positions = start + _STATEMENT_BYTES
+    return None, at, [[Cid(data[positions - CID_BYTES : positions]), list(data[positions + 1 : end])]]
+
+
+def _branch(data: bytes, key: bytes, at: int) -> _Step:
+    found = child_in_branch(data, key, at)
+    if found is None:
+        return _decoded(data, key, at)
+    at, end = found
+    return (Cid(data[end - CID_BYTES : end]) if end else None), at, None
 
 
 def _decoded(data: bytes, key: bytes, at: int) -> _Step:

@@ -11,7 +11,8 @@ from itertools import chain
 from holo.core import tree
 from holo.core.cid import Cid
 from holo.core.names import Name
-from holo.core.state import Catalog, NamespaceState, decode_namespace_state, parse_current, parse_state_value
+from holo.core.state import Catalog, parse_current, parse_state_value
+from holo.core.state_bytes import bindings_of, count_of
 from holo.http.shapes import name_of_key
 from holo.store.view import View
 
@@ -21,15 +22,14 @@ Place = tuple[str, list[str]]
 def count_names(view: View, catalog: Catalog) -> int:
     """How many names a catalog has."""
     read = view.records.node
-    return sum(_state(view, value).count for _, value in tree.iterate(read, catalog.namespaces))
+    return sum(_count(view, value) for _, value in tree.iterate(read, catalog.namespaces))
 
 
 def count_names_since(view: View, before: Catalog, count: int, catalog: Catalog) -> int:
     """How many names a catalog has, from another that has ``count``: only namespaces that differ are read."""
     read = view.records.node
     for _, old, new in tree.diff(read, before.namespaces, read, catalog.namespaces):
-        count += 0 if new is None else _state(view, new).count
-        count -= 0 if old is None else _state(view, old).count
+        count += _count(view, new) - _count(view, old)
     return count
 
 
@@ -47,10 +47,9 @@ def iterate_names(view: View, catalog: Catalog, prefix: str, after: bytes) -> It
         first = () if again is None else ((ns_after, again),)
         found = chain(first, tree.iterate(read, catalog.namespaces, ns_prefix.encode(), ns_after or None))
     for key, value in found:
-        state = _state(view, value)
         start = path_after if key == ns_after else None
-        for path, cited in tree.iterate(read, state.bindings, path_prefix.encode(), start or None):
-            yield key + b"\0" + path, (name_of_key(state.ns, path), _statements(cited))
+        for path, cited in tree.iterate(read, _bindings(view, value), path_prefix.encode(), start or None):
+            yield key + b"\0" + path, (name_of_key(key.decode(), path), _statements(cited))
 
 
 def prove_name(view: View, cid: Cid, catalog: Catalog, name: Name) -> tuple[list[str], list[bytes]]:
@@ -61,9 +60,9 @@ def prove_name(view: View, cid: Cid, catalog: Catalog, name: Name) -> tuple[list
     if value is None:
         return [], nodes
     state_cid = parse_state_value(value)
-    state = decode_namespace_state(read(state_cid))
-    nodes += [read(state_cid), *tree.prove(read, state.bindings, name.path.encode())]
-    return _statements(tree.get(read, state.bindings, name.path.encode())), nodes
+    bindings = _bindings(view, value)
+    nodes += [read(state_cid), *tree.prove(read, bindings, name.path.encode())]
+    return _statements(tree.get(read, bindings, name.path.encode())), nodes
 
 
 def iterate_changes(
@@ -78,13 +77,17 @@ def iterate_changes(
         found = chain([(ns_start, *both)], found)
     for key, old, new in found:
         beyond = path_start if key == ns_start and path_start else None
-        roots = [tree.EMPTY if value is None else _state(view, value).bindings for value in (old, new)]
-        for path, one, other in tree.diff(read, roots[0], read, roots[1], beyond=beyond):
+        for path, one, other in tree.diff(read, _bindings(view, old), read, _bindings(view, new), beyond=beyond):
             yield key + b"\0" + path, (name_of_key(key.decode(), path), _statements(one), _statements(other))
 
 
-def _state(view: View, value: tree.Value) -> NamespaceState:
-    return decode_namespace_state(view.records.node(parse_state_value(value)))
+def _bindings(view: View, value: tree.Value | None) -> Cid:
+    """The bindings tree of the namespace state that a value names."""
+    return tree.EMPTY if value is None else bindings_of(view.records.node(parse_state_value(value)))
+
+
+def _count(view: View, value: tree.Value | None) -> int:
+    return 0 if value is None else count_of(view.records.node(parse_state_value(value)))
 
 
 def _statements(value: tree.Value | None) -> list[str]:

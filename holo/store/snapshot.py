@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from holo.core import tree
-from holo.core.cid import Cid
+from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import Statement
 from holo.core.state import (
     Catalog,
@@ -23,6 +23,8 @@ from holo.core.state import (
     endorsers_value,
     state_value,
 )
+from holo.core.state_bytes import links_of, replace_bindings
+from holo.core.tree_replace import replace as replace_values
 from holo.store import bindings
 from holo.store.journal import Journal, log_state
 from holo.store.layout import NamespaceRow
@@ -62,6 +64,31 @@ class Snapshot:
 
     def _namespace(self, row: NamespaceRow, marks: list[str | None]) -> Cid:
         """Bring one namespace's trees and state up to date, None among ``marks`` for its policies; returns the CID."""
+        cid = self._other_statements(row, marks)
+        return self._rebuilt(row, marks) if cid is None else cid
+
+    def _other_statements(self, row: NamespaceRow, marks: list[str | None]) -> Cid | None:
+        """The same where nothing changed but which statements names with a current one have; else None."""
+        if row.state is None or None in marks or next(self._records.box_paths(row.ns), None) is not None:
+            return None
+        before = self._records.node(row.state)
+        links = links_of(before)
+        if links.pending != tree.EMPTY:
+            return None
+        values = {path.encode(): binding_value(self._records, row, path) for path in marks if path is not None}
+        change = replace_values(self._records.node, links.bindings, values)
+        if change is None:
+            return None
+        self._apply(change)
+        after = replace_bindings(before, change.root)
+        cid = Cid.of(DAG_CBOR, after)
+        if cid != row.state:
+            self._put(cid, after)
+            self._removed.add(row.state)
+            self._records.put_namespace(replace(row, state=cid))
+        return cid
+
+    def _rebuilt(self, row: NamespaceRow, marks: list[str | None]) -> Cid:
         old = None if row.state is None else decode_namespace_state(self._records.node(row.state))
         empty = tree.EMPTY
         paths = [path for path in marks if path is not None]
@@ -93,11 +120,14 @@ class Snapshot:
     def _update(self, root: Cid, changes: dict[bytes, tree.Value | None]) -> Cid:
         if not changes or (root == tree.EMPTY and not any(changes.values())):
             return root
-        change = tree.update(self._records.node, root, changes)
+        change = replace_values(self._records.node, root, changes) or tree.update(self._records.node, root, changes)
+        self._apply(change)
+        return change.root
+
+    def _apply(self, change: tree.Change) -> None:
         for cid, data in change.added.items():
             self._put(cid, data)
         self._removed |= change.removed
-        return change.root
 
     def _replace_object(self, before: Cid | None, after: Statement) -> Cid:
         if after.id != before:
