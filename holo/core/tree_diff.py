@@ -35,12 +35,12 @@ def diff(
             old.pop()
             new.pop()
             if one.link != other.link:
-                nodes = load(read_before, one.link), load(read_after, other.link)
-                if isinstance(nodes[0], Leaf) and isinstance(nodes[1], Leaf):
-                    yield from _diff_leaves(*nodes, one.position, beyond)
+                before_node, after_node = load(read_before, one.link), load(read_after, other.link)
+                if isinstance(before_node, Leaf) and isinstance(after_node, Leaf):
+                    yield from _diff_leaves(before_node, after_node, one.position, beyond)
                 else:
-                    old += _still_ahead(_spread(nodes[0], one.position), beyond)
-                    new += _still_ahead(_spread(nodes[1], one.position), beyond)
+                    old += _still_ahead(_spread(before_node, one.position), beyond)
+                    new += _still_ahead(_spread(after_node, one.position), beyond)
         elif one is not None and _goes_first(one, other):
             old.pop()
             if one.link is not None:
