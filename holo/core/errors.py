@@ -374,5 +374,15 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
     "key-locked": (403, "The key's passphrase is wrong or missing", "Give it when asked, or in HOLO_PASSPHRASE"),
     "reply-invalid": (502, "What answered is no holo node, or one too new", "Check the URL and the node's version"),
     "unreachable": (503, "The node cannot be reached", "Check the URL and that the node is running"),
+    "stale": (
+        409,
+        "The node shows an old state, or one that does not go on from what it showed before",
+        "Ask another node with --node; --max-age-s accepts older heads",
+    ),
+    "nodes-disagree": (
+        409,
+        "Fewer nodes give the same decision than were to agree",
+        "Wait until they have converged, or find out who differs: `holo peers`",
+    ),
     "internal": (500, "A fault in holo itself", "Report it with the log line of the same time"),
 }
