@@ -269,6 +269,40 @@ CODES: Final[dict[str, tuple[int, str, str]]] = {
     ),
     # links
     "address-invalid": (400, "Not an address of the form HOST:PORT", "Write HOST:PORT, or [IPv6]:PORT"),
+    "tls-failed": (
+        502,
+        "No connection with TLS 1.3 and a protocol of holo's",
+        "Check that the address is that of a node's peers, not of its HTTP, and nothing on the way breaks TLS",
+    ),
+    "leaf-invalid": (
+        422,
+        "The certificate a node showed is not one its key issues",
+        "Check the clocks of both machines; if they agree, somebody stands between",
+    ),
+    "peer-wrong-key": (
+        422,
+        "Another node answers at this address",
+        "Correct the address, or pair anew if the node has another key now",
+    ),
+    "peer-unpinned": (
+        403,
+        "One of the two nodes does not pin the other",
+        "Pair them: `holo peer ticket` on one, `holo peer add TICKET` on the other",
+    ),
+    "closed": (503, "The other end closed the connection", "Try again; its log says why"),
+    "timeout": (504, "The other end took too long", "Try again; `holo peer check` shows how far it gets"),
+    "frame-invalid": (400, "Not a frame of a link", "Send 1 byte to 2 MiB behind a length of 4 bytes"),
+    "ticket-invalid": (400, "Not a ticket", "Paste the whole line that `holo peer ticket` printed"),
+    "ticket-unknown": (403, "The node knows no such ticket", "Have its operator make another: `holo peer ticket`"),
+    "ticket-expired": (403, "The ticket has expired", "Have its operator make another: `holo peer ticket`"),
+    "ticket-spent": (409, "Another node has used the ticket", "Have its operator make another: `holo peer ticket`"),
+    "join-foreign": (422, "The join names another node or ticket than it came to", "Join with the ticket as it is"),
+    "peers-full": (409, "As many peers are pinned, or tickets open, as are kept", "Remove one: `holo peer remove DID`"),
+    "successor-invalid": (
+        422,
+        "The successor statement breaks a rule of its own",
+        "Have the predecessor's key sign for the one key that follows it",
+    ),
     "message-unknown": (400, "A message of a kind this version does not have", "Speak holo-cp/1 as section 7 says it"),
     "message-unexpected": (
         409,

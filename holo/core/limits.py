@@ -80,7 +80,7 @@ CONVERGED_STATES: Final = 64
 EVIDENCE_BYTES: Final = 256 * 1024
 EVIDENCE_HASHES: Final = 64
 EVIDENCE_OBJECTS: Final = 512
-EVIDENCE_SUBJECTS: Final = 1024  # exposed keys kept of which this node has no head and no pin
+EVIDENCE_SUBJECTS: Final = 256  # exposed keys that this node has no head of
 HEADS_PER_LOG: Final = 64  # of the log a node is at; of those before, the last
 LOGS_PER_NODE: Final = 16
 NODES_PER_PEER: Final = 64  # of which that peer alone told
@@ -102,6 +102,16 @@ TREE_VALUE_BYTES: Final = 4096
 ADDRESS_BYTES: Final = 259  # the longest name of a host, a colon and a port
 ADDRESSES_PER_PEER: Final = 8
 PEERS: Final = 1024  # that one node pins
+TICKETS_OPEN: Final = 64
+TICKET_SECRET_BYTES: Final = 16
+TICKET_CHARS: Final = 4096
+TICKET_S_MAX: Final = 7 * 24 * 3600  # from its making to its end
+JOIN_BYTES: Final = 4096  # of its payload, and with its frame
+ANSWER_TEXT_BYTES: Final = 256  # of what an acceptor says at the beginning of a link
+SUCCESSOR_BYTES: Final = 1024
+SUCCESSORS: Final = 64  # of one chain
+LEAF_BYTES: Final = 4096
+LEAF_S_MAX: Final = 8 * 24 * 3600  # for which a leaf may count
 
 # peers
 FRAME_BYTES: Final = 2 * 1024 * 1024  # an answer and what its last item may exceed it by
@@ -119,6 +129,8 @@ RECORDS_PER_RANGE: Final = 4096
 ENDORSEMENTS_CARRIED: Final = 256  # as many as a policy has signers
 BYE_DETAIL_BYTES: Final = 256
 TRANSFER_BYTES: Final = 1024 * 1024  # one request of the transfer plane
+PULL_BYTES: Final = 128 * 1024 * 1024  # of objects that one comparison opens, small ones counted as 512 bytes
+PULL_WAITING: Final = 131_072  # links it has found and not followed
 
 # content
 BLOCK_BYTES: Final = 1024 * 1024

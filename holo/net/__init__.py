@@ -1,1 +1,1 @@
-"""Links between peers: who is at the other end, and whole frames both ways."""
+"""Links between nodes: TLS by the nodes' own keys, frames, pins and tickets (spec 8)."""

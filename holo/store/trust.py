@@ -56,7 +56,7 @@ def read_trust(home: Home) -> Trust:
 
 def trust_node(home: Home, label: str, kid: Kid) -> None:
     """Count a node's receipts from now on. A label that is in use is replaced."""
-    _check_label(label)
+    check_label(label)
     trust = read_trust(home)
     _write_trust(home, Trust({**trust.nodes, label: kid}, trust.namespaces))
 
@@ -90,7 +90,7 @@ def read_remotes(home: Home) -> dict[str, Remote]:
 
 def add_remote(home: Home, remote: Remote) -> None:
     """Give a node a short name; one that is in use is replaced."""
-    _check_label(remote.name)
+    check_label(remote.name)
     if not remote.url.startswith(("http://", "https://")):
         raise Rejected("request-invalid", f"{remote.url!r} is not an http or https URL", subject=remote.url)
     _write_remotes(home, {**read_remotes(home), remote.name: remote})
@@ -148,7 +148,8 @@ def _kid(path: Path, label: str, did: Any) -> Kid:
         raise _broken(path, f"{label}: {error.detail}") from None
 
 
-def _check_label(label: str) -> None:
+def check_label(label: str) -> None:
+    """Raises ``label-invalid`` for what no node can be called."""
     if not _LABEL.fullmatch(label):
         raise Rejected("label-invalid", f"label {label!r}", subject=label)
 
