@@ -50,7 +50,7 @@ def check_proof(root: Cid, key: bytes, nodes: Sequence[bytes]) -> Value | None:
             raise Rejected("proof-invalid", f"the bytes are not those of {link!s}", at=place)
         try:
             node = decode_node(data)
-            _check_place(node, at, expected)
+            check_place(node, at, expected)
         except Rejected as error:
             raise Rejected("proof-invalid", error.detail, at=place) from None
         child, at, value = descend(node, key, at)
@@ -101,13 +101,13 @@ def _checked_node(read: Read, cid: Cid, at: int) -> Node:
         if not cid.matches(data):
             raise Rejected("tree-invalid", "the bytes do not hash to the CID")
         node = decode_node(data)
-        _check_place(node, at, None)
+        check_place(node, at, None)
     except Rejected as error:
         raise Rejected("tree-invalid", error.detail, subject=str(cid)) from None
     return node
 
 
-def _check_place(node: Node, at: int, expected: int | None) -> None:
+def check_place(node: Node, at: int, expected: int | None) -> None:
     """Whether ``node`` may stand ``at`` bytes down with the number of keys its parent gives; None if not known."""
     if expected is not None and node.total != expected:
         raise Rejected("tree-invalid", f"{node.total} keys where the parent says {expected}")
