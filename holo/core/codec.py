@@ -31,7 +31,7 @@ _TRUE: Final = b"\xf5"
 INT: Final = 0x00
 _NEGATIVE: Final = 0x20
 BYTE_STRING: Final = 0x40
-_TEXT: Final = 0x60
+TEXT: Final = 0x60
 ARRAY: Final = 0x80
 _MAP: Final = 0xA0
 
@@ -123,7 +123,7 @@ def _write(out: bytearray, value: Any, depth: int) -> None:
     kind = type(value)
     if kind is str:
         data = value.encode()
-        out += _TEXTS[len(data)] if len(data) < 256 else head(_TEXT, len(data))
+        out += _TEXTS[len(data)] if len(data) < 256 else head(TEXT, len(data))
         out += data
     elif kind is Cid:
         out += LINK_HEAD
@@ -187,7 +187,7 @@ def _sorted_keys(keys: Iterable[Any]) -> Sequence[tuple[str, bytes]]:
             data = key.encode()
         except UnicodeEncodeError as error:
             raise Rejected("cbor-invalid", f"map key is not valid UTF-8: {error.reason}") from None
-        encoded.append((key, head(_TEXT, len(data)) + data))
+        encoded.append((key, head(TEXT, len(data)) + data))
     # A longer text never has a smaller head, so the order of the encodings is the one wanted: length first, then bytes.
     encoded.sort(key=itemgetter(1))
     return encoded
@@ -220,4 +220,4 @@ def _own_refusal(error: BaseException | None) -> Rejected | None:
 
 _INTS: Final = [head(INT, number) for number in range(256)]
 _BYTES: Final = [head(BYTE_STRING, length) for length in range(256)]
-_TEXTS: Final = [head(_TEXT, length) for length in range(256)]
+_TEXTS: Final = [head(TEXT, length) for length in range(256)]

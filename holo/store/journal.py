@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 from holo.core import log as rfc9162
 from holo.core.cid import Cid
-from holo.core.envelope import Statement
+from holo.core.envelope import Statement, sign_payload
 from holo.core.head import make_head, make_log_genesis, sign
 from holo.core.keys import SigningKey
+from holo.core.receipt_bytes import Encoded
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
 
@@ -54,7 +55,7 @@ class Receipt:
 class Payload(Protocol):
     """Makes a receipt's payload for its place in the log."""
 
-    def __call__(self, *, log: Cid, seq: int, at_ms: int) -> Statement: ...
+    def __call__(self, *, log: Cid, seq: int, at_ms: int) -> Statement | Encoded: ...
 
 
 def log_state(records: RecordsReader) -> LogState | None:
@@ -123,14 +124,14 @@ class Journal:
     def append(self, make: Payload, subjects: list[bytes]) -> Receipt:
         """Sign and log the receipt that ``make`` gives for a place in the log; ``subjects`` are what it is found by."""
         number, seq = self._state.number, self._size
-        statement = make(log=self._state.id, seq=seq, at_ms=self._at_ms)
-        envelope = sign(statement, self._key)
-        self._records.put_receipt(number, seq, statement.id, statement.type, subjects, envelope)
-        for level, index, value in rfc9162.append(seq, rfc9162.leaf_hash(statement.id), self._hash):
+        payload = make(log=self._state.id, seq=seq, at_ms=self._at_ms)
+        envelope = sign_payload(payload.type, payload.bytes, self._key)
+        self._records.put_receipt(number, seq, payload.id, payload.type, subjects, envelope)
+        for level, index, value in rfc9162.append(seq, rfc9162.leaf_hash(payload.id), self._hash):
             self._fresh[level] = index, value
             self._records.put_log_hash(number, level, index, value)
         self._size = seq + 1
-        return Receipt(seq, statement.id, envelope)
+        return Receipt(seq, payload.id, envelope)
 
     def sign_head(self, catalog: Cid) -> tuple[Statement, bytes]:
         """Sign the next head over ``catalog`` and the log as it stands; real once the transaction commits."""

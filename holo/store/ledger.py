@@ -24,10 +24,10 @@ from holo.core.receipt import (
     Action,
     BindingState,
     PolicyState,
-    make_binding_receipt,
     make_denial_receipt,
     make_policy_receipt,
 )
+from holo.core.receipt_bytes import encode_binding_receipt
 from holo.store import bindings, policies
 from holo.store.journal import Journal, Receipt
 from holo.store.layout import NamespaceRow
@@ -225,7 +225,7 @@ class Ledger:
         if first is not None:
             log, receipt = first
         else:
-            make = partial(make_binding_receipt, binding, state=state, endorsers=endorsers, displaced=displaced)
+            make = partial(encode_binding_receipt, binding, state=state, endorsers=endorsers, displaced=displaced)
             log, receipt = journal.number, journal.append(make, [binding.id, _subject(binding)])
         return Outcome(binding.id, row.ns, binding.name.path, new, state, have, need, log, receipt, displaced)
 
