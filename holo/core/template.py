@@ -37,17 +37,6 @@ class Template:
             end = stop
         return cls((*texts, data[end:]), tuple(gap for _, _, gap in sorted(found)))
 
-    def fill(self, known: Mapping[str, bytes]) -> Self:
-        """The template with the gaps in ``known`` closed."""
-        texts, gaps = [self.texts[0]], []
-        for gap, text in zip(self.gaps, self.texts[1:], strict=True):
-            if gap in known:
-                texts[-1] += known[gap] + text
-            else:
-                gaps.append(gap)
-                texts.append(text)
-        return type(self)(tuple(texts), tuple(gaps))
-
     def form(self) -> bytes:
         """The template as a format for the ``%`` operator and one value for each gap."""
         return b"%b".join(text.replace(b"%", b"%%") for text in self.texts)
@@ -57,6 +46,6 @@ class Template:
 
         It takes one value for each name in ``order``, and gives one for each gap.
         """
-        picked = [order.index(gap) for gap in self.gaps if gap in order]
+        picked = [order.index(gap) for gap in self.gaps]
         assert len(picked) > 1
         return itemgetter(*picked)

@@ -28,7 +28,7 @@ from holo.core.receipt import RESOLVE_RECEIPT, make_resolve_receipt
 from holo.core.resolve import decide
 from holo.core.state import Catalog
 from holo.core.template import Template
-from holo.http.plain_answers import Found, PlainAnswers, worded
+from holo.http.plain_answers import Decided, PlainAnswers, worded
 from holo.http.shapes import resolved
 from holo.http.types import ResolvedWithReceipt, encode_json
 from holo.store.committed import Committed, gather, look_up, standing_of
@@ -41,7 +41,7 @@ SMALL_BYTES: Final = 64 * 1024
 class Signed(msgspec.Struct, frozen=True, gc=False):
     """A decision, its receipt as a COSE_Sign1, and what the bundle is made of."""
 
-    found: Found
+    found: Decided
     receipt: bytes
     consumer: ConsumerPolicy | None
     name: Committed
@@ -96,7 +96,7 @@ class Signer:
 
     def _plainly(
         self, view: View, name: Committed, ns: bytes, handle: bytes, tag: bytes, ref: Cid | None
-    ) -> Found | None:
+    ) -> Decided | None:
         roots = name.roots
         if roots is None:
             return self._plain.absent(ns, handle, tag) if ref is None else None

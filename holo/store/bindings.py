@@ -25,6 +25,7 @@ from holo.store.layout import ANY_PATH, Boxed, NamespaceRow, Past
 from holo.store.policies import PolicyCache
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
+from holo.store.wording import worded
 
 NotCounting = Literal["sealed-out", "waiting"]
 Positions: TypeAlias = Mapping[Cid, tuple[int, ...]]
@@ -75,7 +76,7 @@ def admit_complete(
         return Change(bool(new), found, endorsers, before)
     after = settle([found, *(item for item in before if item.id != binding.id)])
     if after != before:
-        records.put_current(ns, path, after)
+        put_current(records, cache, row, path, after)
         records.mark_dirty(ns, path)
     return Change(bool(new), None, endorsers, after)
 
@@ -172,9 +173,25 @@ def _settle_name(
     before = records.current(row.ns, path)
     after = settle(standings_that_count(records, cache, row, path, sealed))
     if after != before:
-        records.put_current(row.ns, path, after)
+        put_current(records, cache, row, path, after)
     if after != before or next(records.boxes(row.ns, path), None) is not None:
         records.mark_dirty(row.ns, path)
+
+
+def put_current(
+    records: RecordsWriter, cache: PolicyCache, row: NamespaceRow, path: str, standings: tuple[Standing, ...]
+) -> None:
+    """Make ``standings`` what is current of a name, with what is worded of them."""
+    records.put_current(row.ns, path, standings, wording_of(records, cache, row, path, standings))
+
+
+def wording_of(
+    records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: str, standings: tuple[Standing, ...]
+) -> bytes:
+    """What is worded of a name's standings, see :mod:`holo.store.wording`; empty where it has none."""
+    if not standings:
+        return b""
+    return worded(row.ns, path, row.genesis, cache.get(records, standings[0].policy), standings)
 
 
 def boxed(records: RecordsReader, policy: Policy, path: str, rev: int, statement: Cid) -> dict[Kid, bytes]:

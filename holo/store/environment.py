@@ -213,6 +213,12 @@ class Reader:
         del self._txn
         return txn
 
+    @property
+    def commit(self) -> int:
+        """The number of the last commit that it shows; each has its own."""
+        number: int = self._txn.id()
+        return number
+
     def get(self, db: str, key: bytes) -> bytes | None:
         """The value of ``key``, which is not empty."""
         try:

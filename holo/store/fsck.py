@@ -22,7 +22,7 @@ from holo.core.limits import POLICY_BYTES
 from holo.core.policy import Policy, check_child, check_genesis
 from holo.core.receipt import BindingReceipt, DenialReceipt, Logged, PolicyReceipt, open_receipt
 from holo.core.state import decode_catalog, decode_namespace_state, parse_state_value
-from holo.store.bindings import standings_that_count
+from holo.store.bindings import standings_that_count, wording_of
 from holo.store.journal import LogState, log_state
 from holo.store.layout import NamespaceRow
 from holo.store.policies import PolicyCache, Seals
@@ -149,6 +149,8 @@ def _name(records: RecordsReader, cache: PolicyCache, row: NamespaceRow, path: s
             yield Fault("waiting", name, f"is not noted to wait for {policy!s}")
     if settle(standings_that_count(records, cache, row, path)) != records.current(row.ns, path):
         yield Fault("current", name, "is not what its history settles to")
+    elif records.wording(row.ns, path) != wording_of(records, cache, row, path, records.current(row.ns, path)):
+        yield Fault("current", name, "is not worded as its statement is")
 
 
 def _receipts(records: RecordsReader, node: Kid) -> Iterator[Fault]:

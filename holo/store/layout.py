@@ -12,7 +12,7 @@ statements            statement id, log number, seq                          emp
 namespaces            ns                                                     :class:`NamespaceRow`
 conflicts             ns 0 rival genesis                                     empty
 policies              ns 0 policy id                                         :class:`PolicyRow`
-current               ns 0 path                                              one or two standings
+current               ns 0 path                                              wording, one or two standings
 history               ns 0 path 0 rev descending, statement id               [cid, policy]
 waiting               ns 0 policy id, path                                   empty (a policy not in effect is cited)
 boxes                 ns 0 path 0 policy digest, key, rev descending, id     signature (partial records only)
@@ -32,14 +32,15 @@ dirty                 ns 0 path, or ns 0 0 for the namespace itself          emp
 ====================  =====================================================  =====================================
 
 What belongs to one statement lies in one place, because a place that nothing else is near costs two pages to write.
-``endorsements`` is empty since schema 2, and ``waiting`` new.
+``endorsements`` is empty since schema 2, and ``waiting`` new; since schema 3 ``current`` begins with a wording
+(:mod:`holo.store.wording`).
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cbor2
 
@@ -190,27 +191,83 @@ def deciding_bytes(row: NamespaceRow, data: bytes) -> bytes:
     return data[: -len(cbor2.dumps(None if row.state is None else bytes(row.state)))]
 
 
-def encode_standings(standings: tuple[Standing, ...]) -> bytes:
-    """The bytes of a name's standings."""
+def encode_current(standings: tuple[Standing, ...], wording: bytes) -> bytes:
+    """The bytes of a name's row; ``wording`` is what :mod:`holo.store.wording` says of them."""
     return cbor2.dumps(
         [
-            [bytes(s.id), s.rev, None if s.cid is None else bytes(s.cid), bytes(s.policy), list(s.positions), s.first]
-            for s in standings
+            wording,
+            *(
+                [
+                    bytes(s.id),
+                    s.rev,
+                    None if s.cid is None else bytes(s.cid),
+                    bytes(s.policy),
+                    list(s.positions),
+                    s.first,
+                ]
+                for s in standings
+            ),
         ]
     )
 
 
-_USUAL: Final = struct.Struct("4s36sB2s36s2s36ssB2s34s")
-_USUAL_HEADS: Final = (b"\x81\x86\x58\x24", b"\x58\x24", b"\x58\x24", b"\x81", b"\x58\x22")
+_USUAL: Final = struct.Struct("3s52s52s52s3s36sB2s36s2s36ssB2s34s")
+_USUAL_HEADS: Final = (b"\x82\x58\x9c", b"\x86\x58\x24", b"\x58\x24", b"\x58\x24", b"\x81", b"\x58\x22")
+
+
+class Worded(NamedTuple):
+    """What answers say of a name with one standing: the last 52 characters of ids as text, and numbers.
+
+    ``codec`` is that of the content; of a tombstone it is None, and ``content`` is empty.
+    """
+
+    policy: bytes
+    statement: bytes
+    decision: bytes
+    content: bytes
+    codec: int | None
+    rev: int
+    signers: int
+
+
+def decode_worded(data: bytes) -> Worded | None:
+    """What is worded in a name's row; None where nothing is."""
+    if len(data) == _USUAL.size:  # the usual row is read in a third of the time
+        (
+            row,
+            statement,
+            decision,
+            content,
+            one,
+            _,
+            rev,
+            before_cid,
+            cid,
+            before_policy,
+            policy,
+            positions,
+            at,
+            kid,
+            _,
+        ) = _USUAL.unpack(data)
+        if (row, one, before_cid, before_policy, positions, kid) == _USUAL_HEADS and rev < 24 and at < 24:
+            return Worded(policy, statement, decision, content, cid[1], rev, 1)
+    wording, (_, rev, cid, policy, positions, _), *_ = cbor2.loads(data)
+    if not wording:
+        return None
+    codec = None if cid is None else cid[1]
+    return Worded(policy, wording[:52], wording[52:104], wording[104:], codec, rev, len(positions))
+
+
+def decode_wording(data: bytes) -> bytes:
+    """The wording in a name's row, whole."""
+    wording: bytes = cbor2.loads(data)[0]
+    return wording
 
 
 def decode_one_standing(data: bytes) -> tuple[bytes, int, bytes | None, bytes, int] | None:
     """(id, rev, cid, policy, number of positions) of a name with one standing; None where it has more."""
-    if len(data) == _USUAL.size:  # the usual row is read in a third of the time
-        row, id, rev, before_cid, cid, before_policy, policy, list_of_one, at, before_kid, _ = _USUAL.unpack(data)
-        if (row, before_cid, before_policy, list_of_one, before_kid) == _USUAL_HEADS and rev < 24 and at < 24:
-            return id, rev, cid, policy, 1
-    standings = cbor2.loads(data)
+    _, *standings = cbor2.loads(data)
     if len(standings) != 1:
         return None
     id, rev, cid, policy, positions, _ = standings[0]
@@ -218,8 +275,9 @@ def decode_one_standing(data: bytes) -> tuple[bytes, int, bytes | None, bytes, i
 
 
 def decode_standings(data: bytes) -> tuple[Standing, ...]:
-    """The standings these bytes are."""
+    """The standings in a name's row."""
+    _, *standings = cbor2.loads(data)
     return tuple(
         Standing(Cid(id), rev, None if cid is None else Cid(cid), Cid(policy), tuple(positions), Kid(first))
-        for id, rev, cid, policy, positions, first in cbor2.loads(data)
+        for id, rev, cid, policy, positions, first in standings
     )

@@ -23,6 +23,7 @@ from holo.store.layout import (
     decode_box,
     decode_namespace,
     decode_standings,
+    decode_wording,
     descending,
     endorsements_key,
     log_key,
@@ -101,9 +102,14 @@ class RecordsReader:
         data = self._r.get("current", name_key(ns, path))
         return () if data is None else decode_standings(data)
 
-    def standings_bytes(self, key: bytes) -> bytes | None:
-        """The row of a name as it lies there, see :func:`~holo.store.layout.decode_standings`; ``key`` is its key."""
+    def current_bytes(self, key: bytes) -> bytes | None:
+        """The row of a name as it lies there, see :func:`~holo.store.layout.decode_worded`; ``key`` is its key."""
         return self._r.get("current", key)
+
+    def wording(self, ns: str, path: str) -> bytes:
+        """What is worded of a name, see :mod:`holo.store.wording`."""
+        data = self._r.get("current", name_key(ns, path))
+        return b"" if data is None else decode_wording(data)
 
     def currents(self, ns: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, tuple[Standing, ...]]]:
         """(path, standings) in order of path, those with ``prefix``, strictly after ``after``."""

@@ -17,8 +17,8 @@ from holo.store.layout import (
     PolicyRow,
     box_key,
     descending,
+    encode_current,
     encode_namespace,
-    encode_standings,
     log_key,
     name_key,
     seq_key,
@@ -73,11 +73,11 @@ class RecordsWriter(RecordsReader):
         self._w.put("policies", ns.encode() + b"\0" + policy, cbor2.dumps([row.seq, row.in_effect, row.sealed]))
         _remember(self._policy_rows, (ns, policy), row)
 
-    def put_current(self, ns: str, path: str, standings: tuple[Standing, ...]) -> None:
+    def put_current(self, ns: str, path: str, standings: tuple[Standing, ...], wording: bytes) -> None:
         if not standings:
             self._w.delete("current", name_key(ns, path))
             return
-        self._w.put("current", name_key(ns, path), encode_standings(standings))
+        self._w.put("current", name_key(ns, path), encode_current(standings, wording))
 
     def put_past(self, ns: str, path: str, past: Past) -> None:
         key = name_key(ns, path) + b"\0" + descending(past.rev) + past.id

@@ -38,8 +38,8 @@ from holo.store.records_writer import RecordsWriter
 from holo.store.turn import Turn
 from holo.store.view import View
 
-SCHEMA: Final = 2
-UPGRADES: Final[dict[int, Callable[[upgrade.Write], None]]] = {1: upgrade.from_1}
+SCHEMA: Final = 3
+UPGRADES: Final[dict[int, Callable[[upgrade.Write], None]]] = {1: upgrade.from_1, 2: upgrade.from_2}
 """schema → what turns a store of it into the next one, in as many transactions as it takes.
 
 While one is at it the schema is said to be negative, which no version reads, and whoever opens the store goes on.

@@ -14,7 +14,9 @@ from typing import Final, TypeAlias
 import cbor2
 
 from holo.core.cid import CID_BYTES
-from holo.store.layout import ANY_PATH, decode_namespace
+from holo.store.bindings import put_current
+from holo.store.layout import ANY_PATH, decode_namespace, decode_standings
+from holo.store.policies import PolicyCache
 from holo.store.records_writer import RecordsWriter
 
 _PLACE_BYTES: Final = 12
@@ -36,6 +38,22 @@ def from_1(write: Write) -> None:
     change_rows(write, "endorsements", _move_endorsement)
     change_rows(write, "receipt_subjects", _move_receipt, b"\x01", b"\x02")  # names and namespaces are text
     change_rows(write, "namespaces", _name_what_waits)
+
+
+def from_2(write: Write) -> None:
+    """Put the wording before the standings of each name."""
+    cache = PolicyCache()
+
+    def word(records: RecordsWriter, key: bytes, data: bytes) -> None:
+        row = cbor2.loads(data)
+        if isinstance(row[0], bytes):
+            return
+        ns, _, path = key.decode().partition("\0")
+        namespace = records.namespace(ns)
+        assert namespace is not None
+        put_current(records, cache, namespace, path, decode_standings(cbor2.dumps([b"", *row])))
+
+    change_rows(write, "current", word)
 
 
 def change_rows(write: Write, table: str, change: Change, start: bytes = b"", stop: bytes | None = None) -> None:

@@ -58,7 +58,10 @@ class Entry:
 class View:
     """One consistent snapshot, for one ``with`` block. Methods raise ``Missing`` for what is not here."""
 
-    __slots__ = ("_cache", "_reader", "node", "records")
+    __slots__ = ("_cache", "_reader", "commit", "node", "records")
+
+    commit: int
+    """The number of the last commit that it shows; each has its own."""
 
     def __init__(self, reader: Reader, cache: PolicyCache, node: Kid) -> None:
         self.records = RecordsReader(reader)
@@ -68,6 +71,7 @@ class View:
 
     def __enter__(self) -> Self:
         self._reader.__enter__()
+        self.commit = self._reader.commit
         return self
 
     def __exit__(
