@@ -129,6 +129,8 @@ RECORDS_PER_RANGE: Final = 4096
 ENDORSEMENTS_CARRIED: Final = 256  # as many as a policy has signers
 BYE_DETAIL_BYTES: Final = 256
 TRANSFER_BYTES: Final = 1024 * 1024  # one request of the transfer plane
+KNOWN_RECORDS: Final = 16_384  # that one peer is remembered to have
+BUDGETS: Final = 4096  # parties whose spending is counted each by itself
 PULL_BYTES: Final = 128 * 1024 * 1024  # of objects that one comparison opens, small ones counted as 512 bytes
 PULL_WAITING: Final = 131_072  # links it has found and not followed
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from holo.core import tree
 from holo.core.cid import DAG_CBOR, Cid
-from holo.core.differences import Differs, Found, FoundEvidence, FoundName, FoundPolicy
+from holo.core.differences import Found, FoundEvidence, FoundName, FoundPolicy
 from holo.core.errors import Rejected
 from holo.core.pull import Own, Pull
 from holo.core.state import Catalog, Cited, NamespaceState, cited_value, endorsers_value, state_value
@@ -85,7 +86,7 @@ class Side:
         )  # fmt: skip
         return self._keep(state.as_statement().bytes)
 
-    def _tree(self, items: Sequence[tuple[bytes, list[object]]]) -> Cid:
+    def _tree(self, items: Sequence[tuple[bytes, list[Any]]]) -> Cid:
         made = tree.build(items)
         self.nodes.update(made.added)
         return made.root
@@ -108,11 +109,10 @@ class Side:
             known.setdefault(found.path, {}).setdefault(found.statement, set()).update(
                 shown[found.path][found.statement]
             )
-        elif isinstance(found, Differs) and found.by_range:
-            theirs = source.names[found.ns]
-            for path, cited in theirs.current().items():
-                known = self.of(found.ns).bindings.setdefault(path, {})
-                known.setdefault(cited.statement, set()).update(cited.positions)
+        elif found.by_range:
+            for path, cited in source.names[found.ns].current().items():
+                names = self.of(found.ns).bindings.setdefault(path, {})
+                names.setdefault(cited.statement, set()).update(cited.positions)
 
 
 def genesis_of(ns: str) -> Cid:
