@@ -29,6 +29,13 @@ dead_at               CID                                                    the
 catalogs              catalog CID                                            number of the last head that cites it
 seals                 CID                                                    tree node of a seal, never collected
 dirty                 ns 0 path, or ns 0 0 for the namespace itself          empty
+peer_logs             kid, log-genesis id                                    [envelope of it, its number]
+peer_logs             kid, kid of a node it was first to tell of             empty
+peer_heads            kid, log-genesis id, seq                               envelope
+convergences          kid, number                                            envelope
+evidence              kid                                                    id of what stands against it
+evidence              id                                                     the object
+evidence              255, kid                                               empty (changed since the last head)
 ====================  =====================================================  =====================================
 
 What belongs to one statement lies in one place, because a place that nothing else is near costs two pages to write.
@@ -53,7 +60,7 @@ from holo.core.limits import INT_MAX
 DATABASES: Final = (
     "meta", "statements", "endorsements", "namespaces", "conflicts", "policies", "current", "history", "waiting",
     "boxes", "receipts", "receipt_ids", "receipt_types", "receipt_subjects", "logs", "hashes", "heads",
-    "nodes", "dead", "dead_at", "catalogs", "seals", "dirty",
+    "nodes", "dead", "dead_at", "catalogs", "seals", "dirty", "peer_logs", "peer_heads", "convergences", "evidence",
 )  # fmt: skip
 
 

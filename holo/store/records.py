@@ -41,6 +41,19 @@ class RecordsReader:
     def __init__(self, reader: Reader) -> None:
         self._r = reader
 
+    # --- rows as they lie, for those who have tables of their own
+
+    def row(self, table: str, key: bytes) -> bytes | None:
+        data = self._r.get(table, key)
+        return None if data is None else bytes(data)
+
+    def rows(
+        self, table: str, prefix: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose keys begin with ``prefix``, in order of key or in ``reverse``."""
+        for key, value in self._r.range(table, prefix, after_prefix(prefix), reverse=reverse, limit=limit):
+            yield bytes(key), bytes(value)
+
     # --- statements
 
     def payload(self, statement: Cid) -> bytes | None:

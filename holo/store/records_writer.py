@@ -149,8 +149,11 @@ class RecordsWriter(RecordsReader):
         return list(self._w.range(table, start, stop, limit=limit))
 
     def put_row(self, table: str, key: bytes, value: bytes) -> None:
-        """Put a row as it lies in a table; for upgrades."""
+        """Put a row as it lies in a table."""
         self._w.put(table, key, value)
+
+    def delete_row(self, table: str, key: bytes) -> None:
+        self._w.delete(table, key)
 
     def delete_row(self, table: str, key: bytes) -> None:
         """Remove a row of a table; for upgrades."""

@@ -7,7 +7,7 @@ what would be at the cost of others is refused.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import cbor2
@@ -16,7 +16,7 @@ from holo.core import limits
 from holo.core.cid import CID_BYTES, Cid
 from holo.core.envelope import decode_envelope, open_statement
 from holo.core.errors import HoloError, Rejected
-from holo.core.head import HEAD_TYPE, Head, parse_head
+from holo.core.head import HEAD_TYPE, Head, contradiction, parse_head
 from holo.core.keys import KID_BYTES, KID_PREFIX, Kid, did_of
 from holo.core.peer_receipts import CONVERGENCE_RECEIPT, ConvergenceReceipt, parse_convergence_receipt
 from holo.core.witness import Brought, HeadNote, Known, Verdict, judge_head, open_note
@@ -24,6 +24,7 @@ from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
 
 _LOGS, _HEADS, _CONVERGENCES = "peer_logs", "peer_heads", "convergences"
+_CID_PREFIX = b"\x01"  # of a CID, which no kid begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def is_followed(records: RecordsReader, node: Kid) -> bool:
     return next(records.rows(_LOGS, node + _CID_PREFIX, limit=1), None) is not None
 
 
-def followed(records: RecordsReader) -> Iterator[Followed]:
+def newest_heads(records: RecordsReader) -> Iterator[Followed]:
     """The newest head of every node that is followed, of the log that it began last, as far as is known."""
     latest: dict[Kid, tuple[int, Cid, bytes]] = {}
     for key, value in records.rows(_LOGS, KID_PREFIX):
@@ -151,9 +152,6 @@ def promises(records: RecordsReader, signer: Kid) -> Iterator[tuple[ConvergenceR
         yield parse_convergence_receipt(open_statement(payload, type, limits.RECEIPT_BYTES), kid), envelope
 
 
-_CID_PREFIX = b"\x01"  # of a CID, which no kid begins with
-
-
 # --- looking at what is kept
 
 
@@ -173,16 +171,6 @@ def faults(records: RecordsReader) -> Iterator[tuple[str, str, str]]:
             continue
         if (head.signer, head.log, head.seq) != (node, log, seq):
             yield _HEADS, at, "is another head"
-        if before is not None and before.log == head.log and _contradict(before, head):
+        if before is not None and contradiction(before, head) is not None:
             yield _HEADS, at, "contradicts the one before"
         before = head
-
-
-def _contradict(one: Head, other: Head) -> bool:
-    return one.log_size > other.log_size or (one.log_size == other.log_size and one.log_root != other.log_root)
-
-
-def check(items: Sequence[HeadNote]) -> None:
-    """Raises ``request-invalid`` for more heads than are looked at together."""
-    if len(items) > limits.HEADS_PER_MESSAGE:
-        raise Rejected("request-invalid", f"{len(items)} heads")
