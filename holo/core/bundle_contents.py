@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from holo.core import codec, limits
 from holo.core.cid import DAG_CBOR, Cid
+from holo.core.codec import ARRAY, BYTE_STRING, LINK_HEAD
 from holo.core.envelope import decode_envelope, open_statement
 from holo.core.errors import Missing, Rejected
 from holo.core.fields import Fields
@@ -20,12 +21,16 @@ from holo.core.head import Head
 from holo.core.keys import SIGNATURE_BYTES, Kid, did_of, kid_of
 from holo.core.log import HASH_BYTES
 from holo.core.receipt import Logged
+from holo.core.template import Template
 
 TYPE: Final = "bundle"
 
 _Part = TypeVar("_Part")
 
-_FIELDS: Final = ("v", "type", "receipts", "heads", "logs", "records", "objects", "inclusions")
+_PARTS: Final = ("receipts", "heads", "logs", "records", "objects", "inclusions")
+_FIELDS: Final = ("v", "type", *_PARTS)
+_PAIR: Final = codec.head(ARRAY, 2)
+_TRIPLE: Final = codec.head(ARRAY, 3)
 
 
 class BundleSource(Protocol):
@@ -154,25 +159,21 @@ class Held:
 
 def encode_contents(contents: Contents) -> bytes:
     """The bytes of a bundle. Raises ``too-large``."""
-    data = codec.encode(
-        {
-            "v": 1,
-            "type": TYPE,
-            "receipts": _in_order(contents.receipts),
-            "heads": _in_order(contents.heads),
-            "logs": _in_order(contents.logs),
-            "records": [
-                [
-                    payload,
-                    [[bytes(kid), signature] for kid, signature in sorted(contents.signatures.get(cid, {}).items())],
-                ]
+    data = _FORM % _pick(
+        (
+            _byte_strings(_in_order(contents.receipts)),
+            _byte_strings(_in_order(contents.heads)),
+            _byte_strings(_in_order(contents.logs)),
+            _list(
+                _PAIR + _byte_string(payload) + _signatures(contents.signatures.get(cid, {}))
                 for cid, payload in sorted(contents.payloads.items())
-            ],
-            "objects": _in_order(contents.objects),
-            "inclusions": [
-                [receipt, head, list(hashes)] for receipt, (head, hashes) in sorted(contents.inclusions.items())
-            ],
-        }
+            ),
+            _byte_strings(_in_order(contents.objects)),
+            _list(
+                _TRIPLE + LINK_HEAD + receipt + LINK_HEAD + head + _byte_strings(hashes)
+                for receipt, (head, hashes) in sorted(contents.inclusions.items())
+            ),
+        )
     )
     if len(data) > limits.BUNDLE_BYTES:
         raise Rejected("too-large", f"a bundle of {len(data)} bytes where at most {limits.BUNDLE_BYTES} are allowed")
@@ -215,6 +216,30 @@ def unused(carried: Contents, read: Contents) -> str | None:
 
 def _first_unread(name: str, carried: Mapping[Any, Any], read: Mapping[Any, Any]) -> str | None:
     return next((f"{name}[{index}]" for index, key in enumerate(sorted(carried)) if key not in read), None)
+
+
+def _list(items: Iterable[bytes]) -> bytes:
+    found = list(items)
+    return codec.head(ARRAY, len(found)) + b"".join(found)
+
+
+def _byte_strings(items: Iterable[bytes]) -> bytes:
+    return _list(map(_byte_string, items))
+
+
+def _byte_string(data: bytes) -> bytes:
+    return codec.head(BYTE_STRING, len(data)) + data
+
+
+def _signatures(signatures: Mapping[Kid, bytes]) -> bytes:
+    return _list(_PAIR + _byte_string(kid) + _byte_string(data) for kid, data in sorted(signatures.items()))
+
+
+def _template() -> Template:
+    """A bundle but for its parts."""
+    marks = {name: f"mark of {name}" for name in _PARTS}
+    data = codec.encode({"v": 1, "type": TYPE, **marks})
+    return Template.cut(data, {name: codec.encode(mark) for name, mark in marks.items()})
 
 
 def _in_order(items: Mapping[Cid, bytes]) -> list[bytes]:
@@ -310,3 +335,7 @@ def _inclusion(item: Any) -> tuple[Cid, tuple[Cid, tuple[Cid, tuple[bytes, ...]]
         raise Rejected("bundle-invalid", "not a receipt, a head and hashes")
     receipt, head, hashes = item
     return receipt, (receipt, (head, tuple(hashes)))
+
+
+_FORM: Final = _template().form()
+_pick: Final = _template().picker(_PARTS)

@@ -18,6 +18,7 @@ from holo.core.chain import HeldCode
 from holo.core.cid import Cid
 from holo.core.keys import Kid
 from holo.core.state import Cited, parse_current, parse_pending, parse_state_value
+from holo.core.state_bytes import is_held, links_of
 from holo.core.tree_node import Leaf, parse_node
 from holo.core.tree_search import find
 from holo.store.bindings import boxed
@@ -169,15 +170,15 @@ def _payload(view: View, statement: Cid) -> bytes:
 
 
 def _roots(data: bytes) -> Roots:
-    value = _own(data)
-    held = value["held"]
+    links = links_of(data)
+    held = _own(data)["held"] if is_held(data) else None
     return Roots(
-        value["genesis"],
-        value["policy"],
+        links.genesis,
+        links.policy,
         None if held is None else (held[0], held[1]),
-        value["policies"],
-        value["bindings"],
-        value["pending"],
+        links.policies,
+        links.bindings,
+        links.pending,
     )
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from holo.core import codec
 from holo.core.bundle import make_bundle, verify_bundle
-from holo.core.bundle_contents import decode_contents, encode_contents
+from holo.core.bundle_contents import Contents, decode_contents, encode_contents
+from holo.core.cid import DAG_CBOR, Cid
 from holo.core.consumer import make_consumer_policy
 from holo.core.errors import Rejected
 from holo.core.head import Anchors
+from holo.core.keys import KID_PREFIX, Kid
 from holo.core.receipt import ResolveReceipt
 from holo.core.report import CHECKS
 from tests.core.bundles import (
@@ -165,3 +170,35 @@ def test_nodes_with_one_state_give_the_same_bytes_and_agree() -> None:
     )  # a stranger's agreement counts for nothing
     assert verify_bundle(encode_contents(merged(contents[0], contents[2])), everyone).result == "inconclusive"
     assert third.decide("acme/app").as_statement().id != first.decide("acme/app").as_statement().id
+
+
+CIDS = st.binary(max_size=3).map(lambda data: Cid.of(DAG_CBOR, data))
+KIDS = st.binary(min_size=32, max_size=32).map(lambda data: Kid(KID_PREFIX + data))
+DATA = st.binary(max_size=300)
+PARTS = st.dictionaries(CIDS, DATA, max_size=30)
+
+
+@given(
+    st.builds(
+        Contents,
+        receipts=PARTS,
+        heads=PARTS,
+        logs=PARTS,
+        payloads=PARTS,
+        signatures=st.dictionaries(CIDS, st.dictionaries(KIDS, st.binary(min_size=64, max_size=64), max_size=30)),
+        objects=PARTS,
+        inclusions=st.dictionaries(CIDS, st.tuples(CIDS, st.lists(st.binary(min_size=32, max_size=32)).map(tuple))),
+    )
+)
+def test_its_bytes_are_those_of_the_map_it_is(contents: Contents) -> None:
+    records = [
+        [payload, [[bytes(kid), data] for kid, data in sorted(contents.signatures.get(cid, {}).items())]]
+        for cid, payload in sorted(contents.payloads.items())
+    ]
+    inclusions = [[cid, head, list(hashes)] for cid, (head, hashes) in sorted(contents.inclusions.items())]
+    lists = {
+        name: [data for _, data in sorted(getattr(contents, name).items())]
+        for name in ("receipts", "heads", "logs", "objects")
+    }
+    said = {"v": 1, "type": "bundle", "records": records, "inclusions": inclusions, **lists}
+    assert encode_contents(contents) == codec.encode(said)
