@@ -129,6 +129,7 @@ RECORDS_PER_RANGE: Final = 4096
 ENDORSEMENTS_CARRIED: Final = 256  # as many as a policy has signers
 BYE_DETAIL_BYTES: Final = 256
 TRANSFER_BYTES: Final = 1024 * 1024  # one request of the transfer plane
+TRANSFER_MESSAGE_BYTES: Final = 256
 KNOWN_RECORDS: Final = 16_384  # that one peer is remembered to have
 BUDGETS: Final = 4096  # parties whose spending is counted each by itself
 PULL_BYTES: Final = 128 * 1024 * 1024  # of objects that one comparison opens, small ones counted as 512 bytes
@@ -171,6 +172,14 @@ STORE_READERS: Final = 512
 CAM_BATCH_BYTES: Final = 32 * 1024 * 1024
 CAM_BATCH_BLOCKS: Final = 4096
 CAM_VERIFY_BLOCKS: Final = 64
+
+# links of this node
+HANDSHAKE_S: Final = 10.0  # from a connection to a link, or a pairing
+HANDSHAKE_BYTES: Final = 64 * 1024
+HANDSHAKES: Final = 64  # at a time; the oldest makes room
+FRAME_S: Final = 30.0  # from the first byte of a frame to its last, either way
+LINKS: Final = 512  # that others made
+LINKS_PER_PEER: Final = 8
 
 # listener
 LISTEN_BACKLOG: Final = 1024

@@ -79,7 +79,7 @@ class Side:
         current = names.current()
         state = NamespaceState(
             ns, genesis_of(ns), POLICY, None,
-            self._tree([(bytes(cid), endorsers_value(ENDORSERS[at] for at in by)) for cid, by in names.policies.items()]),
+            self._tree([(bytes(cid), _endorsers(by)) for cid, by in names.policies.items()]),
             self._tree([(path.encode(), cited_value([cited])) for path, cited in current.items()]),
             self._tree([(path.encode(), cited_value(shown)) for path, shown in names.shown().items()]),
             len(current),
@@ -140,6 +140,10 @@ def pull_once(mine: Side, source: Side, items_a_time: int = 1024) -> tuple[list[
     if not pull.complete:
         raise Rejected("node-missing")
     return found, rounds, size
+
+
+def _endorsers(by: set[int]) -> list[Any]:
+    return endorsers_value(ENDORSERS[at] for at in by)
 
 
 def _cited(known: Known) -> Cited:
