@@ -28,7 +28,7 @@ python := $(env)/bin/python
 # The versions the lock files were checked with; PYTHON= lifts the upper bound.
 candidates := python3 python3.14 python3.13 python3.12 python3.11
 
-.PHONY: help demo test lint type vectors vectors-write fmt dist fuzz soak bench bench-quick bench-smoke bench-gate bench-baseline lock clean
+.PHONY: help demo test lint type vectors vectors-write fmt dist fuzz sim soak bench bench-quick bench-smoke bench-gate bench-baseline lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ dist: $(env)/.run ## sdist and wheel into dist/, built twice and compared bit by
 
 fuzz: $(env)/.fuzz ## search for SECONDS (60) for input that breaks a promise; TARGET=name for one place only
 	@$(python) -m tests.fuzz --seconds $(SECONDS) --target "$(TARGET)" $(ARGS)
+
+sim: $(env)/.dev ## whole nodes on a simulated network, with fresh seeds for SECONDS (60); a failure says how to see it again
+	@$(python) -m tests.sim --seconds $(SECONDS) $(ARGS)
 
 soak: $(env)/.dev ## tests with fresh seeds, then a node under load, each for SECONDS (60); drawn in build/bench/soak.svg
 	@HOLO_SOAK_SECONDS=$(SECONDS) HOLO_HYPOTHESIS_PROFILE=soak $(python) -m pytest -m soak $(ARGS)

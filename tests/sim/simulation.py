@@ -1,0 +1,260 @@
+"""A run: whole nodes on one wire in virtual time, a plan carried out on them, and what must hold at its end.
+
+Safety is looked at after every commit (`tests.sim.observer`) and once more at the end, over everything. Then everything
+that hinders is taken away, and within a bounded time all honest nodes have to say the same of every namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from holo.store.fsck import check_store
+from holo.store.ledger import Hosting
+from holo.store.view import View
+from tests.records import kid
+from tests.sim.authors import Authors, genesis_of
+from tests.sim.host import Host, address_of
+from tests.sim.network import CALM, STORMY, Wire
+from tests.sim.observer import Observer, Unsafe
+from tests.sim.plan import NAMESPACES, Plan, Step
+from tests.sim.schedule import run_seeded
+
+HEALING_S: Final = 120.0  # within which all are equal once nothing hinders them
+_LOOK_S: Final = 1.0
+
+
+@dataclass
+class Verdict:
+    """How a run went. ``problem`` is None where everything held."""
+
+    plan: Plan
+    problem: str | None = None
+    trace: str = ""
+    commits: int = 0
+    promises: int = 0
+    delivered: int = 0
+    delivered_bytes: int = 0
+    healed_s: float | None = None
+    virtual_s: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    happened: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+
+def simulate(plan: Plan, *, verbose: bool = False) -> Verdict:
+    """Carry out a plan."""
+    verdict = Verdict(plan)
+    began, began_cpu = time.monotonic(), time.process_time()
+    with tempfile.TemporaryDirectory(prefix="holo-sim-", dir=_memory()) as folder:
+        run = Simulation(plan, Path(folder), verdict, verbose=verbose)
+        try:
+            run_seeded(plan.seed, run.run)
+        except BaseException as error:
+            failure = _only(error)
+            if not isinstance(failure, Exception):
+                raise
+            verdict.problem = f"{type(failure).__name__}: {failure}"
+            verdict.log.extend(_where(failure))
+    verdict.wall_s, verdict.cpu_s = time.monotonic() - began, time.process_time() - began_cpu
+    return verdict
+
+
+class Simulation:
+    """One run."""
+
+    def __init__(self, plan: Plan, folder: Path, verdict: Verdict, *, verbose: bool = False) -> None:
+        self.plan = plan
+        self.verdict = verdict
+        self.wire = Wire(plan.seed, STORMY if plan.stormy else CALM)
+        self.observer = Observer(self.wire.note)
+        geneses = {ns: genesis_of(ns) for ns in NAMESPACES}
+        self.authors = Authors(geneses)
+        self._verbose = verbose
+        pinned = {ns: record.statement.id for ns, record in geneses.items()}
+        self.hosts = [self._host(number, folder, Hosting(open=True, pinned=pinned)) for number in range(plan.nodes)]
+
+    def _host(self, number: int, folder: Path, hosting: Hosting) -> Host:
+        place = folder / f"node{number}"
+        place.mkdir()
+        return Host(
+            number=number,
+            folder=place,
+            wire=self.wire,
+            peers={kid(f"node {peer}"): (address_of(peer),) for peer in self.plan.neighbours(number)},
+            hosting=hosting,
+            observer=self.observer,
+            skew_ms=self.plan.skews_ms[number],
+        )
+
+    async def run(self) -> None:
+        """Everything, from the first start to the last check."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.wire.run)
+                for host in self.hosts:
+                    await self._ensure_up(host, nursery)
+                await self._carry_out(nursery)
+                await self._heal(nursery)
+                await self._converge()
+                for host in self.hosts:
+                    await host.stop()
+                self._check_stores()
+                nursery.cancel_scope.cancel()
+        finally:
+            verdict = self.verdict
+            verdict.trace, verdict.commits = self.wire.trace, self.observer.commits
+            verdict.delivered, verdict.delivered_bytes = self.wire.delivered, self.wire.delivered_bytes
+            verdict.promises, verdict.virtual_s = len(self.authors.promises), trio.current_time()
+            verdict.refused = self.authors.refused
+
+    # --- the plan
+
+    async def _carry_out(self, nursery: trio.Nursery) -> None:
+        troubles = {
+            "restart": self._restart,
+            "kill": self._kill,
+            "crash": self._crash,
+            "backup": self._back_up,
+            "restore": self._restore,
+            "partition": self._partition,
+            "heal": self._unite,
+            "break": self._break,
+            "slow": self._slow,
+            "clock": self._clock,
+        }
+        for step in self.plan.steps:
+            await trio.sleep_until(step.at_s)
+            self._say(str(step))
+            self.verdict.happened[step.kind] += 1
+            trouble = troubles.get(step.kind)
+            if trouble is None:
+                nursery.start_soon(self.authors.carry_out, step, self.hosts)
+            else:
+                nursery.start_soon(trouble, step, self.hosts[step.node], nursery)
+        await trio.sleep_until(self.plan.minutes * 60)
+
+    async def _restart(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        if host.up:
+            await host.stop()
+            await self._start_later(step, host, nursery)
+
+    async def _kill(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        if host.up:
+            await host.kill(silent=step.args["silent"])
+            await self._start_later(step, host, nursery)
+
+    async def _crash(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        if host.up:
+            host.arm(step.args["point"], step.args["nth"])
+            await host.wait_down()
+            if host.crashed:
+                self._say(f"node {host.number} crashed: {step.args['point']}")
+                await self._start_later(step, host, nursery)
+
+    async def _back_up(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        host.back_up()
+
+    async def _restore(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        if host.up:
+            await host.kill()
+            host.restore(step.args["witness"])
+            await self._start_later(step, host, nursery)
+
+    async def _start_later(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        await trio.sleep(step.args["down_s"])
+        await self._ensure_up(host, nursery)
+
+    async def _ensure_up(self, host: Host, nursery: trio.Nursery) -> None:
+        if host.claim():
+            await nursery.start(host.run)
+
+    async def _partition(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        self.wire.partition(*[[kid(f"node {member}") for member in island] for island in step.args["islands"]])
+
+    async def _unite(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        self.wire.heal()
+
+    async def _break(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        self.wire.break_links(host.kid)
+
+    async def _slow(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        host.endpoint.reads_bytes_per_s = step.args["bytes_per_s"]
+        await trio.sleep(step.args["for_s"])
+        host.endpoint.reads_bytes_per_s = float("inf")
+
+    async def _clock(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        host.skew_ms += step.args["by_ms"]
+
+    # --- the end
+
+    async def _heal(self, nursery: trio.Nursery) -> None:
+        """Nothing hinders anybody from now on."""
+        self._say("everything heals")
+        self.wire.heal()
+        self.wire.weather = CALM
+        for host in self.hosts:
+            host.disarm()
+            host.endpoint.reads_bytes_per_s = float("inf")
+            await self._ensure_up(host, nursery)
+
+    async def _converge(self) -> None:
+        """Wait until all honest nodes have equal states. Raises `Unsafe` where they never do."""
+
+    # --- checks over everything
+
+    def _check_stores(self) -> None:
+        for host in self.hosts:
+            store = host.open_for_checks()
+            try:
+                with store.view() as view:
+                    faults = list(check_store(view.records, host.kid))
+                    if faults:
+                        raise Unsafe(f"node {host.number}: {faults[0]}")
+                    for statement in sorted(self.authors.forbidden):
+                        if view.records.payload(statement) is not None:
+                            raise Unsafe(f"node {host.number} holds {statement!s}, which nobody may sign")
+                    self._check_promises(host, view)
+            finally:
+                store.close()
+
+    def _check_promises(self, host: Host, view: View) -> None:
+        for promise in self.authors.promises:
+            if promise.node != host.number or host.lost(promise.at_s):
+                continue
+            if view.records.receipt_place(promise.receipt) is None:
+                raise Unsafe(f"node {host.number} has lost receipt {promise.receipt!s}")
+            if promise.state != "pending" and view.records.payload(promise.statement) is None:
+                raise Unsafe(f"node {host.number} has lost {promise.statement!s}, which it acknowledged")
+
+    def _say(self, text: str) -> None:
+        line = f"{trio.current_time():8.2f} {text}"
+        self.verdict.log.append(line)
+        if self._verbose:
+            print(line)
+
+
+def _memory() -> str | None:
+    """Where files cost least, if there is such a place."""
+    memory = Path("/dev/shm")
+    return str(memory) if os.access(memory, os.W_OK) else None
+
+
+def _only(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _where(error: BaseException) -> list[str]:
+    return [line for text in traceback.format_exception(error) for line in text.rstrip().split("\n")]
