@@ -22,8 +22,8 @@ ENDORSERS = sorted((kid(name) for name in ("root", "root2", "recovery")), key=by
 
 
 def statement(ns: str, path: str, number: int) -> Cid:
-    """The id of a statement that nobody has to read."""
-    return Cid.of(DAG_CBOR, f"{ns}/{path}/{number}".encode())
+    """The id of a statement that nobody has to read; that of a greater number is greater."""
+    return Cid.from_digest(DAG_CBOR, bytes((number,)) + Cid.of(DAG_CBOR, f"{ns}/{path}/{number}".encode()).digest[1:])
 
 
 @dataclass
