@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from holo.core.cid import CID_BYTES, DAG_CBOR, Cid
-from holo.core.codec import LINK_HEAD
+from holo.core.codec import INT, LINK_HEAD, head
 from holo.core.state import NamespaceState
 
 
@@ -39,8 +39,7 @@ def bindings_of(state: bytes) -> Cid:
 
 def count_of(state: bytes) -> int:
     """How many names have a current statement."""
-    stop = len(state) - _TAIL.size
-    start = state.rindex(_COUNT, 0, stop) + len(_COUNT)
+    start, stop = _count(state)
     return state[start] if stop - start == 1 else int.from_bytes(state[start + 1 : stop], "big")
 
 
@@ -49,9 +48,15 @@ def is_held(state: bytes) -> bool:
     return _NOT_HELD not in state
 
 
-def replace_bindings(state: bytes, root: Cid) -> bytes:
-    """The state with another tree of as many bindings."""
-    return state[:_BINDINGS] + root + state[_BINDINGS + CID_BYTES :]
+def replace_bindings(state: bytes, root: Cid, count: int) -> bytes:
+    """The state with another tree of bindings."""
+    start, stop = _count(state)
+    return b"".join((state[:start], head(INT, count), state[stop:_BINDINGS], root, state[_BINDINGS + CID_BYTES :]))
+
+
+def _count(state: bytes) -> tuple[int, int]:
+    stop = len(state) - _TAIL.size
+    return state.rindex(_COUNT, 0, stop) + len(_COUNT), stop
 
 
 def _places() -> list[int]:

@@ -55,8 +55,9 @@ class Snapshot:
             row = self._records.namespace(ns)
             assert row is not None
             entries[ns.encode()] = state_value(self._namespace(row, paths))
-        catalog = Catalog(namespaces=self._update(old.namespaces, entries), evidence=old.evidence)
-        after = self._replace_object(before, catalog.as_statement())
+        catalog = Catalog(namespaces=self._update_names(old.namespaces, entries), evidence=old.evidence)
+        statement = catalog.as_statement()
+        after = self._replace_object(before, statement.id, statement.bytes)
         # Only now: what left one tree may have entered another, as a mailbox's last words enter the bindings.
         for cid in self._removed - self._added - {tree.EMPTY}:  # every empty tree shares one node, always kept
             self._records.bury_node(cid, self._number)
@@ -64,38 +65,30 @@ class Snapshot:
 
     def _namespace(self, row: NamespaceRow, marks: list[str | None]) -> Cid:
         """Bring one namespace's trees and state up to date, None among ``marks`` for its policies; returns the CID."""
-        cid = self._other_statements(row, marks)
-        return self._rebuilt(row, marks) if cid is None else cid
+        names = {path.encode(): binding_value(self._records, row, path) for path in marks if path is not None}
+        cid = self._with_bindings(row, names) if row.state is not None and None not in marks else None
+        return self._rebuilt(row, marks, names) if cid is None else cid
 
-    def _other_statements(self, row: NamespaceRow, marks: list[str | None]) -> Cid | None:
-        """The same where nothing changed but which statements names with a current one have; else None."""
-        if row.state is None or None in marks or next(self._records.box_paths(row.ns), None) is not None:
-            return None
+    def _with_bindings(self, row: NamespaceRow, names: dict[bytes, tree.Value | None]) -> Cid | None:
+        """The state with ``names`` changed; None where something may be pending."""
+        assert row.state is not None
         before = self._records.node(row.state)
         links = links_of(before)
-        if links.pending != tree.EMPTY:
+        if links.pending != tree.EMPTY or next(self._records.box_paths(row.ns), None) is not None:
             return None
-        values = {path.encode(): binding_value(self._records, row, path) for path in marks if path is not None}
-        change = replace_values(self._records.node, links.bindings, values)
-        if change is None:
-            return None
-        self._apply(change)
-        after = replace_bindings(before, change.root)
-        cid = Cid.of(DAG_CBOR, after)
-        if cid != row.state:
-            self._put(cid, after)
-            self._removed.add(row.state)
-            self._records.put_namespace(replace(row, state=cid))
-        return cid
+        root = self._update_names(links.bindings, names)
+        after = replace_bindings(before, root, tree.count(self._records.node, root))
+        return self._replace_state(row, Cid.of(DAG_CBOR, after), after)
 
-    def _rebuilt(self, row: NamespaceRow, marks: list[str | None]) -> Cid:
+    def _rebuilt(self, row: NamespaceRow, marks: list[str | None], names: dict[bytes, tree.Value | None]) -> Cid:
+        """The state made anew, from all of the namespace that may have changed."""
         old = None if row.state is None else decode_namespace_state(self._records.node(row.state))
         empty = tree.EMPTY
-        paths = [path for path in marks if path is not None]
         policies = policy_values(self._records, row.ns) if None in marks else {}
-        names = {path.encode(): binding_value(self._records, row, path) for path in paths}
-        boxes = {path.encode(): pending_value(self._records, self._cache, row, path) for path in paths}
-        bindings_root = self._update(old.bindings if old else empty, names)
+        boxes = {
+            path.encode(): pending_value(self._records, self._cache, row, path) for path in marks if path is not None
+        }
+        bindings_root = self._update_names(old.bindings if old else empty, names)
         state = NamespaceState(
             ns=row.ns,
             genesis=row.genesis,
@@ -105,9 +98,11 @@ class Snapshot:
             bindings=bindings_root,
             pending=self._update(old.pending if old else empty, boxes),
             count=tree.count(self._records.node, bindings_root),
-        )
-        cid = self._replace_object(row.state, state.as_statement())
-        if cid != row.state:
+        ).as_statement()
+        return self._replace_state(row, state.id, state.bytes)
+
+    def _replace_state(self, row: NamespaceRow, cid: Cid, data: bytes) -> Cid:
+        if self._replace_object(row.state, cid, data) != row.state:
             self._records.put_namespace(replace(row, state=cid))
         return cid
 
@@ -120,21 +115,25 @@ class Snapshot:
     def _update(self, root: Cid, changes: dict[bytes, tree.Value | None]) -> Cid:
         if not changes or (root == tree.EMPTY and not any(changes.values())):
             return root
-        change = replace_values(self._records.node, root, changes) or tree.update(self._records.node, root, changes)
-        self._apply(change)
-        return change.root
+        return self._apply(tree.update(self._records.node, root, changes))
 
-    def _apply(self, change: tree.Change) -> None:
+    def _update_names(self, root: Cid, changes: dict[bytes, tree.Value | None]) -> Cid:
+        """The same of a tree whose keys are text."""
+        change = replace_values(self._records.node, root, changes) if changes else None
+        return self._update(root, changes) if change is None else self._apply(change)
+
+    def _apply(self, change: tree.Change) -> Cid:
         for cid, data in change.added.items():
             self._put(cid, data)
         self._removed |= change.removed
+        return change.root
 
-    def _replace_object(self, before: Cid | None, after: Statement) -> Cid:
-        if after.id != before:
-            self._put(after.id, after.bytes)
+    def _replace_object(self, before: Cid | None, cid: Cid, data: bytes) -> Cid:
+        if cid != before:
+            self._put(cid, data)
             if before is not None:
                 self._removed.add(before)
-        return after.id
+        return cid
 
     def _put(self, cid: Cid, data: bytes) -> None:
         self._records.put_node(cid, data)

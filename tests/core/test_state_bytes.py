@@ -20,8 +20,8 @@ NAMES = st.sampled_from(["a", "acme", "ecount", "dheld", "fpolicy.x", "a" * 64])
 STATES = st.builds(NamespaceState, NAMES, LINKS, LINKS, HELD, LINKS, LINKS, LINKS, COUNTS)
 
 
-@given(STATES, LINKS)
-def test_parts_are_those_of_the_decoded_state(state: NamespaceState, root: Cid) -> None:
+@given(STATES, LINKS, COUNTS)
+def test_parts_are_those_of_the_decoded_state(state: NamespaceState, root: Cid, count: int) -> None:
     data = state.as_statement().bytes
     links = state_bytes.links_of(data)
     assert links == (state.policy, state.genesis, state.pending, state.bindings, state.policies)
@@ -29,4 +29,5 @@ def test_parts_are_those_of_the_decoded_state(state: NamespaceState, root: Cid) 
     assert state_bytes.bindings_of(data) == state.bindings
     assert state_bytes.count_of(data) == state.count
     assert state_bytes.is_held(data) == (state.held is not None)
-    assert state_bytes.replace_bindings(data, root) == replace(state, bindings=root).as_statement().bytes
+    after = replace(state, bindings=root, count=count)
+    assert state_bytes.replace_bindings(data, root, count) == after.as_statement().bytes
