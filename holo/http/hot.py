@@ -6,6 +6,7 @@ not plainly such a question, and whatever would be refused, is left to that: Non
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -22,7 +23,6 @@ from holo.http.plain_answers import Found, decided, plain_name
 from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
 from holo.http.signing import SMALL_BYTES, bundle_of, encode_signed
-from holo.store.view import View
 
 __all__ = ["PATH", "Found", "Hot", "SignedAnswer", "Standing", "chosen_type", "takes_json"]
 
@@ -31,6 +31,7 @@ _OFFERS: Final = (JSON, COSE)
 
 _HANDLE: Final = f"{NAME.name}=".encode()
 _HANDLE_CHARS: Final = len(_HANDLE)
+_QUERY: Final = re.compile(rb"[!-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +52,59 @@ class SignedAnswer:
 
 
 class Hot:
-    """Answers hot reads from the store of one node. Owned by the trio thread."""
+    """Answers hot reads from the store of one node. Owned by the trio thread.
+
+    All between :meth:`begin` and :meth:`end` is answered from one snapshot, and nothing else may happen in between: so
+    it holds all that was acknowledged before.
+    """
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._view = edge.store.view()
+        self._begun = False
         self._plain = edge.plain
         self._limited = edge.profile.limits.anonymous.resolve_per_second > 0
         self._heads = -1
         self._standing = Standing(b"", b"")
+
+    def begin(self) -> Standing:
+        """Take a snapshot; what every answer says of the newest head. Raises what the store raises."""
+        heads = self._edge.registry.mark.heads  # before the snapshot, which may be further but not behind
+        self._view.__enter__()
+        self._begun = True
+        if heads != self._heads:
+            head = self._view.head()
+            if head is not None:
+                self._standing = Standing(str(head[0].catalog).encode(), str(head[0].id).encode())
+            self._heads = heads
+        return self._standing
+
+    def end(self) -> None:
+        """Let go of the snapshot, if there is one."""
+        if self._begun:
+            self._begun = False
+            self._view.__exit__(None, None, None)
 
     def resolve(self, query: bytes, address: str) -> Found | None:
         """The decision that the raw ``query`` of a client at ``address`` asks for; None where it is not that plain."""
         parts = plain_name(query[_HANDLE_CHARS:]) if query.startswith(_HANDLE) else None
         if parts is None:
             return self._resolve_decoded(query, address)
-        if not self._may(address):
+        if self._limited and not self._may(address):
             return None
-        with self._view as view:
-            return self._plain.find(view, *parts) or decided(view, _query(*parts))
+        return self._plain.find(self._view, *parts) or decided(self._view, _query(*parts))
 
     def _resolve_decoded(self, query: bytes, address: str) -> Found | None:
         """The same for a query that has to be decoded first."""
         question = self._question(query, signed=False)
-        if question is None:
+        if question is None or self._may_be_remote(question) or not self._may(address):
             return None
         name = question.name
-        with self._view as view:
-            if self._may_be_remote(view, question) or not self._may(address):
-                return None
-            found = None
-            if name.cid is None:
-                ns, handle, tag = name.namespace.encode(), name.handle.encode(), name.tag.encode()
-                found = self._plain.find(view, ns, handle, tag, question.policy_ref)
-            return found or decided(view, question)
+        found = None
+        if name.cid is None:
+            ns, handle, tag = name.namespace.encode(), name.handle.encode(), name.tag.encode()
+            found = self._plain.find(self._view, ns, handle, tag, question.policy_ref)
+        return found or decided(self._view, question)
 
     def signed(self, query: bytes, accept: bytes | None, address: str) -> SignedAnswer | None:
         """The signed decision that a raw query with ``receipt=1`` asks for, as JSON with its bundle or as COSE alone.
@@ -93,13 +113,10 @@ class Hot:
         """
         media_type = chosen_type(accept)
         question = self._question(query, signed=True) if media_type else None
-        if question is None or not self.standing.head:
+        if question is None or not self._standing.head or self._may_be_remote(question):
             return None
-        with self._view as view:
-            if self._may_be_remote(view, question):
-                return None
-            signed = self._edge.signer.sign(view, self._edge.clock_ms(), question)
-            bundle = None if media_type == COSE else bundle_of(view, signed, SMALL_BYTES)
+        signed = self._edge.signer.sign(self._view, self._edge.clock_ms(), question)
+        bundle = None if media_type == COSE else bundle_of(self._view, signed, SMALL_BYTES)
         if media_type == COSE:
             body = signed.receipt
         elif bundle is not None:
@@ -111,6 +128,8 @@ class Hot:
 
     def _question(self, query: bytes, *, signed: bool) -> Query | None:
         """What a raw query asks; None where it is refused, or asks for a receipt where none is due, or for none."""
+        if _QUERY.fullmatch(query) is None:
+            return None
         try:
             asked = decode_query(query, (NAME, TAG, POLICY_REF, RECEIPT))
             question = Query(selected_name(asked), asked.get(POLICY_REF))
@@ -119,31 +138,18 @@ class Hot:
         receipt = asked.get(RECEIPT) or False
         return question if receipt == signed else None
 
-    def _may_be_remote(self, view: View, question: Query) -> bool:
+    def _may_be_remote(self, question: Query) -> bool:
         """Whether it is asked by something that is no policy held here, so that a peer may have it."""
         ref = question.policy_ref
-        return ref is not None and self._edge.policies.on and view.records.payload(ref) is None
+        return ref is not None and self._edge.policies.on and self._view.records.payload(ref) is None
 
     def _may(self, address: str) -> bool:
         """Use up one question of what ``address`` may ask, if there is one."""
-        if self._limited:
-            try:
-                self._edge.resolves.take(address, 1, trio.current_time())
-            except HoloError:
-                return False
+        try:
+            self._edge.resolves.take(address, 1, trio.current_time())
+        except HoloError:
+            return False
         return True
-
-    @property
-    def standing(self) -> Standing:
-        """What every answer says of the newest head."""
-        heads = self._edge.registry.mark.heads
-        if heads != self._heads:
-            with self._edge.registry.view() as view:
-                head = view.head()
-            if head is not None:
-                self._standing = Standing(str(head[0].catalog).encode(), str(head[0].id).encode())
-            self._heads = heads
-        return self._standing
 
 
 def _query(ns: bytes, handle: bytes, tag: bytes) -> Query:

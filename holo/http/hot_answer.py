@@ -52,7 +52,7 @@ class HotAnswers:
             self.date = formatdate(second, usegmt=True).encode()
             self._after = b"\r\ndate: " + self.date + b"\r\n\r\n"
         try:
-            standing = self.hot.standing
+            standing = self.hot.begin()
         except Exception:  # nothing is hot until the store can be read again
             _log.warning("hot answers pause", exc_info=True)
             self._standing = None
@@ -72,6 +72,7 @@ class HotAnswers:
 
     def end(self) -> None:
         """The batch is answered: count it. How long one answer took is the mean of its batch."""
+        self.hot.end()
         total = sum(self._counts.values())
         if total:
             seconds = (time.perf_counter() - self._began_s) / total

@@ -8,7 +8,7 @@ from holo.core import limits
 from holo.http.hot import PATH
 from holo.http.hot_answer import HotAnswers, signed_fields
 from holo.http.reply import matches
-from holo.http.request_head import QUERY, Fields, Heads
+from holo.http.request_head import Fields, Heads
 
 Header = tuple[bytes, bytes]
 
@@ -41,7 +41,7 @@ class HotStreams:
                 path = header[1]
             else:
                 others.append(header)
-        if not path.startswith(_START) or QUERY.fullmatch(path) is None:
+        if not path.startswith(_START):
             return None
         fields = self._fields(tuple(others))
         if fields is None:

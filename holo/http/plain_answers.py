@@ -66,6 +66,7 @@ class Kept:
 
     __slots__ = (
         "cited", "genesis", "genesis_text", "held", "mark", "policy", "policy_seq", "policy_text", "seen", "seq_text",
+        "texts",
     )  # fmt: skip
 
     def __init__(self, genesis: Cid, policy: Cid, policy_seq: int, *, held: bool = False, mark: bytes = b"") -> None:
@@ -78,6 +79,7 @@ class Kept:
         self.genesis_text = _text(genesis)
         self.policy_text = _text(policy)
         self.seq_text = b"%d" % policy_seq
+        self.texts = self.genesis_text, self.policy_text, self.seq_text, self.policy_text  # cited is the one in effect
         self.cited: dict[bytes, tuple[bytes, bool]] = {}
 
     def way(self, ref: Cid | None) -> int | None:
@@ -97,6 +99,7 @@ _ID_HEAD: Final = bytes(Cid.of(DAG_CBOR, b""))[:4]
 _KINDS: Final = {codec: str(Cid.of(codec, b""))[:-DIGEST_CHARS].encode() for codec in (RAW, DAG_CBOR, CBOR)}
 _ID_KIND: Final = _KINDS[DAG_CBOR]
 _PLAIN: Final = WAYS[0]
+_DECIMALS: Final = tuple(b"%d" % number for number in range(256))
 
 
 _named = re.compile(PATTERN.encode()).fullmatch
@@ -139,11 +142,14 @@ class PlainAnswers:
             if found is not None and found[0] == kept.policy:
                 _, statement, decision, content, codec, rev, signers = found
                 name = b"%b/%b:%b" % (ns, handle, tag)
-                seq, genesis, policy = kept.seq_text, kept.genesis_text, kept.policy_text
-                values = (name, decision, genesis, policy, seq, policy, statement, b"%d" % rev, b"%d" % signers)
+                numbers = _decimal(rev), _decimal(signers)
                 if codec is None:
-                    return Found(_ID_KIND + decision, _PLAIN.yanked.write(*values))
-                return Found(_ID_KIND + decision, _PLAIN.resolved.write(*values, _KINDS[codec], content))
+                    body = _PLAIN.yanked.write(name, decision, *kept.texts, statement, *numbers)
+                else:
+                    body = _PLAIN.resolved.write(
+                        name, decision, *kept.texts, statement, *numbers, _KINDS[codec], content
+                    )
+                return Found(_ID_KIND + decision, body)
         standing = decode_one_standing(data)
         return None if standing is None else self.bound(view, kept, way, ns, handle, tag, standing)
 
@@ -254,6 +260,10 @@ def _names(ns: bytes, handle: bytes, tag: bytes) -> tuple[bytes, bytes, bytes]:
 def _not_found(payload: bytes, form: Form, name: bytes, *others: bytes) -> Decided:
     text = _text(_ID_HEAD + blake3(payload).digest())
     return Decided(_ID_KIND + text, form.write(name, text, *others), payload)
+
+
+def _decimal(number: int) -> bytes:
+    return _DECIMALS[number] if number < len(_DECIMALS) else b"%d" % number
 
 
 def _text(id: bytes) -> bytes:

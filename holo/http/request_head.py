@@ -19,8 +19,8 @@ from holo.http.hot import PATH, chosen_type
 from holo.http.negotiation import JSON
 
 START: Final = b"GET " + PATH + b"?"
-_END: Final = b" HTTP/1.1"
-QUERY: Final = re.compile(rb"[!-~]*")
+_START_CHARS: Final = len(START)
+_VERSION: Final = b" HTTP/1.1\r\n"
 # A token, a colon, visible ASCII with blanks inside: no folding, no control characters, no bytes beyond ASCII.
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~](?:[ -~\t]*[!-~])?)?)[ \t]*\r\n")
 
@@ -46,7 +46,8 @@ class Fields:
 
 
 class Heads:
-    """Reads heads. Blocks of fields repeat from request to request, so those read last are remembered by their bytes.
+    """Reads heads. What follows the query repeats from request to request, so what was read last is remembered by its
+    bytes.
 
     ``check_host`` raises for a Host that is not this node's.
     """
@@ -58,23 +59,23 @@ class Heads:
     def read(self, data: bytes, start: int, end: int) -> tuple[bytes, Fields] | None:
         """(query, fields) of the head that is ``data[start:end]``, ``end`` behind its empty line.
 
-        None where it is not certainly a hot request. ``data[start:]`` begins with :data:`START`.
+        None where it is not certainly a hot request. ``data[start:]`` begins with :data:`START`. The query has no
+        blank, and may be anything else: whoever looks for a name in it finds one or does not.
         """
-        line = data.find(b"\r\n", start)
-        query = data[start + len(START) : line - len(_END)]
-        if data[line - len(_END) : line] != _END or QUERY.fullmatch(query) is None:
-            return None
-        block = data[line + 2 : end - 2]
-        fields = self._known.get(block)
+        stop = data.find(b" ", start + _START_CHARS, end)
+        rest = data[stop:end]
+        fields = self._known.get(rest)
         if fields is None:
-            fields = self.read_fields(block)
+            if not rest.startswith(_VERSION):
+                return None
+            fields = self.read_fields(rest[len(_VERSION) : -2])
             if fields is None:
                 return None
-            if len(block) <= limits.KNOWN_HEAD_BYTES:
+            if len(rest) <= limits.KNOWN_HEAD_BYTES:
                 if len(self._known) >= limits.KNOWN_HEADS:
                     self._known.clear()
-                self._known[block] = fields
-        return query, fields
+                self._known[rest] = fields
+        return data[start + _START_CHARS : stop], fields
 
     def read_fields(self, block: bytes) -> Fields | None:
         """What the lines of ``block``, each with its line end, say; None where they are not those of a hot request."""

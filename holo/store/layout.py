@@ -47,7 +47,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import cbor2
 
@@ -218,52 +218,28 @@ def encode_current(standings: tuple[Standing, ...], wording: bytes) -> bytes:
     )
 
 
-_USUAL: Final = struct.Struct("3s52s52s52s3s36sB2s36s2s36ssB2s34s")
-_USUAL_HEADS: Final = (b"\x82\x58\x9c", b"\x86\x58\x24", b"\x58\x24", b"\x58\x24", b"\x81", b"\x58\x22")
+_USUAL: Final = struct.Struct("3s52s52s52s3s36xB3sB34x2s36ssB2s34x")
+_USUAL_HEADS: Final = (b"\x82\x58\x9c", b"\x86\x58\x24", b"\x58\x24\x01", b"\x58\x24", b"\x81", b"\x58\x22")
 
+Worded: TypeAlias = tuple[bytes, bytes, bytes, bytes, int | None, int, int]
+"""What answers say of a name with one standing: (policy, statement, decision, content, its codec, rev, signers).
 
-class Worded(NamedTuple):
-    """What answers say of a name with one standing: the last 52 characters of ids as text, and numbers.
-
-    ``codec`` is that of the content; of a tombstone it is None, and ``content`` is empty.
-    """
-
-    policy: bytes
-    statement: bytes
-    decision: bytes
-    content: bytes
-    codec: int | None
-    rev: int
-    signers: int
+The policy is an id, the next three are the last 52 characters of theirs as text; a tombstone has no codec, and its
+content is empty.
+"""
 
 
 def decode_worded(data: bytes) -> Worded | None:
     """What is worded in a name's row; None where nothing is."""
     if len(data) == _USUAL.size:  # the usual row is read in a third of the time
-        (
-            row,
-            statement,
-            decision,
-            content,
-            one,
-            _,
-            rev,
-            before_cid,
-            cid,
-            before_policy,
-            policy,
-            positions,
-            at,
-            kid,
-            _,
-        ) = _USUAL.unpack(data)
-        if (row, one, before_cid, before_policy, positions, kid) == _USUAL_HEADS and rev < 24 and at < 24:
-            return Worded(policy, statement, decision, content, cid[1], rev, 1)
+        row, statement, decision, content, one, rev, cid, codec, before, policy, at, position, kid = _USUAL.unpack(data)
+        if (row, one, cid, before, at, kid) == _USUAL_HEADS and rev < 24 and position < 24:
+            return policy, statement, decision, content, codec, rev, 1
     wording, (_, rev, cid, policy, positions, _), *_ = cbor2.loads(data)
     if not wording:
         return None
     codec = None if cid is None else cid[1]
-    return Worded(policy, wording[:52], wording[52:104], wording[104:], codec, rev, len(positions))
+    return policy, wording[:52], wording[52:104], wording[104:], codec, rev, len(positions)
 
 
 def decode_wording(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ from holo.http.hot import Hot
 from holo.http.parameters import NAME, RECEIPT, TAG, selected_name
 from holo.http.query import decode_query
 from holo.http.resources.resolve import POLICY_REF
-from tests.http.test_hot import ADDRESS, edge_of, node_of, resource, sent
+from tests.http.test_hot import ADDRESS, begun, edge_of, node_of, resource, sent
 from tests.laws.world import World
 
 QUERIES = Path(__file__).resolve().parents[2] / "fixtures" / "http" / "queries.json"
@@ -56,7 +56,8 @@ async def test_the_hot_path_reads_it_alike() -> None:
             (case,) = param.values
             assert isinstance(case, dict)
             raw = case["query"].encode("latin-1")
-            plain, signed = hot.resolve(raw, ADDRESS), hot.signed(raw, None, ADDRESS)
+            with begun(hot):
+                plain, signed = hot.resolve(raw, ADDRESS), hot.signed(raw, None, ADDRESS)
             asks = case.get("asks")
             assert (plain is not None) == (asks is not None and not asks["receipt"]), case["name"]
             assert (signed is not None) == (asks is not None and asks["receipt"]), case["name"]

@@ -18,7 +18,7 @@ from holo.core.receipt import open_resolve_receipt
 from holo.http import types
 from holo.http.base64url import decode_base64url
 from holo.http.edge import Edge
-from holo.http.hot import Hot
+from holo.http.hot import Hot, SignedAnswer
 from holo.http.negotiation import COSE, JSON
 from holo.http.parameters import NAME, TAG, selected_name
 from holo.http.proving import Proofs
@@ -27,7 +27,7 @@ from holo.http.resources.resolve import POLICY_REF, get_resolve
 from holo.http.shapes import resolved
 from holo.http.signing import SMALL_BYTES, bundle_of, prove
 from holo.store.view import View
-from tests.http.test_hot import ADDRESS, call_of, edge_of, node_of, queries_about
+from tests.http.test_hot import ADDRESS, ask, begun, call_of, edge_of, node_of, queries_about
 from tests.laws.effort import effort
 from tests.laws.world import World, crowded_worlds, everywhere, worlds
 from tests.records import kid
@@ -90,6 +90,12 @@ async def test_whatever_is_asked_is_signed_and_proved_as_by_an_examination(world
             await check(edge, view, questions[start::3])
 
 
+def ask_signed(hot: Hot, raw: bytes, accept: bytes | None = None) -> SignedAnswer | None:
+    """What is signed about a raw query, asked on a snapshot of its own."""
+    with begun(hot):
+        return hot.signed(raw, accept, ADDRESS)
+
+
 async def test_the_hot_way_gives_what_the_resource_gives() -> None:
     """As JSON and as COSE, on the same head; and nothing where no receipt is asked for."""
     world = World()
@@ -99,12 +105,12 @@ async def test_the_hot_way_gives_what_the_resource_gives() -> None:
         edge = edge_of(node.store)
         hot = Hot(edge)
         raw = b"handle=acme/app:dev&receipt=1"
-        assert hot.signed(raw, None, ADDRESS) is None  # before the first head
+        assert ask_signed(hot, raw) is None  # before the first head
         node.store.make_head()
         edge.registry.mark = edge.registry._read_mark()
         for accept, media_type in ((None, JSON), (b"*/*", JSON), (b"application/cose", COSE)):
             answer = await get_resolve(edge, call_of(edge, raw, accepts=media_type))
-            found = hot.signed(raw, accept, ADDRESS)
+            found = ask_signed(hot, raw, accept)
             assert found is not None
             assert (found.media_type, found.body) == (answer.media_type, answer.body)
             standing = {"Holo-Catalog": found.standing.catalog.decode(), "Holo-Head": found.standing.head.decode()}
@@ -115,9 +121,9 @@ async def test_the_hot_way_gives_what_the_resource_gives() -> None:
             b"receipt=1",
             b"handle=ACME/a&receipt=1",
         ):
-            assert hot.signed(other, None, ADDRESS) is None
-        assert hot.signed(raw, b"text/html", ADDRESS) is None
-        assert hot.resolve(raw, ADDRESS) is None
+            assert ask_signed(hot, other) is None
+        assert ask_signed(hot, raw, b"text/html") is None
+        assert ask(hot, raw) is None
 
 
 async def test_an_allowance_is_used_up_once() -> None:
@@ -128,7 +134,7 @@ async def test_an_allowance_is_used_up_once() -> None:
         node.deliver(*world.items)
         node.store.make_head()
         hot = Hot(edge_of(node.store, "limits.anonymous.resolve_per_second=2"))
-        answers = [hot.signed(b"handle=acme/app:dev&receipt=1", None, ADDRESS) for _ in range(3)]
+        answers = [ask_signed(hot, b"handle=acme/app:dev&receipt=1") for _ in range(3)]
         assert [answer is None for answer in answers] == [False, False, True]
 
 
@@ -149,7 +155,7 @@ async def test_a_namespace_of_many_policies_is_left_to_a_thread() -> None:
             await check(edge, view, questions)
             signed = edge.signer.sign(view, AT_MS, questions[0][0])
             assert bundle_of(view, signed, SMALL_BYTES) is None
-        assert Hot(edge).signed(b"handle=acme/app:dev&receipt=1", None, ADDRESS) is None
+        assert ask_signed(Hot(edge), b"handle=acme/app:dev&receipt=1") is None
 
 
 async def test_before_the_first_head_nothing_is_signed() -> None:
