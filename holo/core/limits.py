@@ -85,6 +85,7 @@ HEADS_PER_LOG: Final = 64  # of the log a node is at; of those before, the last
 LOGS_PER_NODE: Final = 16
 NODES_PER_PEER: Final = 64  # of which that peer alone told
 CONVERGENCES_PER_PEER: Final = 64
+CONVERGENCE_INTERVAL_MS: Final = 30_000  # between two receipts for one peer
 
 # bundles (of each kind of thing in one)
 BUNDLE_RECEIPTS: Final = 4096

@@ -23,7 +23,7 @@ Peers = Mapping[Kid, tuple[str, ...]]
 
 
 class PeersFile(Protocol):
-    """The file, as :class:`holo.store.peers.PeersFile` has it."""
+    """The file, as :class:`holo.store.peers_file.PeersFile` has it."""
 
     def stamp(self) -> object:
         """Something that is equal for as long as the file is the same."""
