@@ -18,7 +18,7 @@ from holo.core.binding import decode_binding
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import Statement, make_statement
 from holo.core.equivocation import Evidence
-from holo.core.errors import HoloError, Rejected
+from holo.core.errors import Rejected
 from holo.core.fields import Fields
 from holo.core.head import Head, open_head
 from holo.core.peer_receipts import Agreed, ConvergenceReceipt
@@ -141,7 +141,7 @@ def _less_endorsed(before: list[object] | None, after: list[object] | None) -> s
     return None if set(parse_endorsers(after)) >= set(parse_endorsers(before)) else "an endorsement is gone"
 
 
-def _earlier(read: _Kept, before: list[object] | None, after: list[object] | None) -> str | None:
+def _earlier(read: Read, before: list[object] | None, after: list[object] | None) -> str | None:
     if before is None:
         return None
     if after is None:
@@ -153,16 +153,16 @@ def _earlier(read: _Kept, before: list[object] | None, after: list[object] | Non
 
 
 def _suspects(read: Read, before: NamespaceState, after: NamespaceState | None) -> Iterable[tuple[Place, bytes]]:
-    """Where something may have been left out: each place that differs, in order."""
+    """Where something was left out, in order; whether that can be proved in the bytes allowed is not said."""
     if after is None or after.genesis != before.genesis:
         yield "namespaces", b""
         return
-    for key, had, _ in tree.diff(read, before.policies, read, after.policies):
-        if had is not None:
+    for key, had, has in tree.diff(read, before.policies, read, after.policies):
+        if _less_endorsed(had, has) is not None:
             yield "policies", key
     if _same_rules(before, after):
-        for key, had, _ in tree.diff(read, before.bindings, read, after.bindings):
-            if had is not None:
+        for key, had, has in tree.diff(read, before.bindings, read, after.bindings):
+            if _earlier(read, had, has) is not None:
                 yield "bindings", key
 
 
@@ -228,7 +228,7 @@ def _listed(objects: dict[Cid, bytes], cid: Cid) -> bytes:
     try:
         return objects[cid]
     except KeyError:
-        raise HoloError("node-missing", str(cid), subject=str(cid)) from None
+        raise Rejected("evidence-invalid", f"it lacks {cid}", subject=str(cid), at="payload.objects") from None
 
 
 def _invalid(detail: str) -> Rejected:

@@ -43,7 +43,7 @@ class Kept:
     receipt: Receipt
 
 
-def admit_evidence(records: RecordsWriter, journal: Journal, evidence: Evidence, node: Kid) -> Kept:
+def admit_evidence(records: RecordsWriter, journal: Journal, evidence: Evidence) -> Kept:
     """Keep evidence unless what is kept against its subject stands. Raises ``evidence-full``; then nothing is written.
 
     The first against a key is logged. What takes its place is not: whoever has one such proof can make any number.
@@ -52,7 +52,7 @@ def admit_evidence(records: RecordsWriter, journal: Journal, evidence: Evidence,
     standing = standing_against(records, subject)
     if standing is not None and preferred(standing, evidence.id) == standing:
         return Kept(standing, False, *_first_receipt(records, subject))
-    if standing is None and subject != node and not followed.is_followed(records, subject):
+    if standing is None and subject != journal.node and not followed.is_followed(records, subject):
         _require_room(records, subject)
     if standing is not None:
         records.delete_row(_TABLE, standing)
@@ -67,25 +67,25 @@ def admit_evidence(records: RecordsWriter, journal: Journal, evidence: Evidence,
 
 def standing_against(records: RecordsReader, subject: Kid) -> Cid | None:
     """The id of the evidence against a key, if there is any."""
-    data = records.row(_TABLE, subject)
+    data = records.row_at(_TABLE, subject)
     return None if data is None else Cid(data)
 
 
 def evidence_bytes(records: RecordsReader, evidence: Cid) -> bytes | None:
     """The object ``evidence``, if it stands here."""
-    return records.row(_TABLE, evidence)
+    return records.row_at(_TABLE, evidence)
 
 
 def exposed(records: RecordsReader) -> Iterator[tuple[Kid, Cid]]:
     """(key, id of the evidence that stands against it), in order of key."""
-    for key, value in records.rows(_TABLE, KID_PREFIX):
+    for key, value in records.rows_under(_TABLE, KID_PREFIX):
         yield Kid(key), Cid(value)
 
 
 def changed_values(records: RecordsReader) -> dict[bytes, tree.Value | None]:
     """The values of the catalog's tree of evidence that changed since the last head."""
     found: dict[bytes, tree.Value | None] = {}
-    for key, _ in list(records.rows(_TABLE, _CHANGED)):
+    for key, _ in list(records.rows_under(_TABLE, _CHANGED)):
         standing = standing_against(records, Kid(key[1:]))
         assert standing is not None, "evidence is never taken back"
         found[key[1:]] = evidence_value(standing)
@@ -94,7 +94,7 @@ def changed_values(records: RecordsReader) -> dict[bytes, tree.Value | None]:
 
 def clear_changed(records: RecordsWriter) -> None:
     """The last head has them."""
-    for key, _ in list(records.rows(_TABLE, _CHANGED)):
+    for key, _ in list(records.rows_under(_TABLE, _CHANGED)):
         records.delete_row(_TABLE, key)
 
 

@@ -6,6 +6,7 @@ the heads and the catalog are all made again and compared. Reads one snapshot an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,12 +17,15 @@ from holo.core.chain import Known, ancestors, decide_chain
 from holo.core.cid import Cid
 from holo.core.envelope import Statement, open_statement, verify_endorsement
 from holo.core.errors import HoloError, Missing
+from holo.core.evidence import open_evidence
 from holo.core.head import open_head, open_log_genesis
-from holo.core.keys import Kid
+from holo.core.keys import Kid, did_of
 from holo.core.limits import POLICY_BYTES
+from holo.core.peer_receipts import EvidenceReceipt
 from holo.core.policy import Policy, check_child, check_genesis
 from holo.core.receipt import BindingReceipt, DenialReceipt, Logged, PolicyReceipt, open_receipt
 from holo.core.state import decode_catalog, decode_namespace_state, parse_state_value
+from holo.store import evidence, followed
 from holo.store.bindings import standings_that_count, wording_of
 from holo.store.journal import LogState, log_state
 from holo.store.layout import NamespaceRow
@@ -51,6 +55,8 @@ def check_store(records: RecordsReader, node: Kid, progress: Progress = lambda s
         ("receipts", lambda: _receipts(records, node)),
         ("heads", lambda: _heads(records, node)),
         ("catalog", lambda: _catalog(records, cache)),
+        ("evidence", lambda: _evidence(records)),
+        ("peers", lambda: itertools.starmap(Fault, followed.faults(records))),
     ]
     for stage, check in stages:
         count = 0
@@ -249,8 +255,20 @@ def _catalog(records: RecordsReader, cache: PolicyCache) -> Iterator[Fault]:
             tree.check_tree(read, root)
         if key != found.ns.encode() or tree.count(read, found.bindings) != found.count:
             yield Fault("nodes", found.ns, "its state is another's, or miscounts its names")
-    if not records.dirty_count() and catalog_from_records(records, cache) != state.catalog:
+    changed = records.dirty_count() or evidence.changed_values(records)
+    if not changed and catalog_from_records(records, cache) != state.catalog:
         yield Fault("nodes", str(state.catalog), "is not the catalog that the records make")
+
+
+def _evidence(records: RecordsReader) -> Iterator[Fault]:
+    for subject, cid in evidence.exposed(records):
+        data = evidence.evidence_bytes(records, cid)
+        if data is None or not cid.matches(data):
+            yield Fault("evidence", did_of(subject), f"{cid!s} is not held, or does not hash to its id")
+        elif open_evidence(data).subject != subject:
+            yield Fault("evidence", did_of(subject), f"{cid!s} is against another key")
+        elif next(evidence.first_receipts(records, subject), None) is None:
+            yield Fault("evidence", did_of(subject), "was taken in without a receipt")
 
 
 def _sound_node(records: RecordsReader, cid: Cid) -> bytes:
@@ -278,4 +296,6 @@ def _subjects_of(receipt: Logged) -> list[bytes]:
         return [receipt.subject, f"{receipt.name.namespace}/{receipt.name.path}".encode()]
     if isinstance(receipt, PolicyReceipt):
         return [receipt.policy, receipt.ns.encode()]
+    if isinstance(receipt, EvidenceReceipt):
+        return [did_of(receipt.subject).encode()]
     return [receipt.subject] if isinstance(receipt, DenialReceipt) and receipt.subject is not None else []

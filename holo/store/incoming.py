@@ -9,9 +9,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A record as it came: its envelopes, unverified. ``nodes`` are tree nodes of a policy's seal."""
+    """A record as it came: its envelopes, unverified. ``nodes`` are tree nodes of a policy's seal.
 
-    kind: Literal["binding", "policy"]
+    Evidence has no envelope of its own: in place of envelopes it has the one object.
+    """
+
+    kind: Literal["binding", "policy", "evidence"]
     envelopes: Sequence[bytes]
     compare_and_swap: bool = False
     nodes: Sequence[bytes] = ()

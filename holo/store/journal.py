@@ -13,7 +13,7 @@ from holo.core import log as rfc9162
 from holo.core.cid import Cid
 from holo.core.envelope import Statement, sign_payload
 from holo.core.head import make_head, make_log_genesis, sign
-from holo.core.keys import SigningKey
+from holo.core.keys import Kid, SigningKey
 from holo.core.receipt_bytes import Encoded
 from holo.store.records import RecordsReader
 from holo.store.records_writer import RecordsWriter
@@ -115,6 +115,11 @@ class Journal:
     def number(self) -> int:
         """Which of the store's logs this is."""
         return self._state.number
+
+    @property
+    def node(self) -> Kid:
+        """Whose log it is."""
+        return self._key.kid
 
     @property
     def at_ms(self) -> int:

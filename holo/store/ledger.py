@@ -29,6 +29,7 @@ from holo.core.receipt import (
 )
 from holo.core.receipt_bytes import encode_binding_receipt
 from holo.store import bindings, policies
+from holo.store.evidence import EvidenceSubmission, admit_evidence
 from holo.store.journal import Journal, Receipt
 from holo.store.layout import NamespaceRow
 from holo.store.policies import PolicyCache, Seals
@@ -53,7 +54,7 @@ class PolicySubmission:
     nodes: tuple[bytes, ...] = ()
 
 
-Submission: TypeAlias = BindingSubmission | PolicySubmission
+Submission: TypeAlias = BindingSubmission | PolicySubmission | EvidenceSubmission
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class Outcome:
     """What became of an admitted submission. ``new`` is False where all of it was here already.
 
     ``state`` is a binding's ``current``, ``forked``, ``held``, ``superseded``, ``pending``, ``sealed-out`` or
-    ``waiting``, a policy's ``effective``, ``held`` or ``rival``. ``receipt`` is the first that says so.
+    ``waiting``, a policy's ``effective``, ``held`` or ``rival``; evidence is ``exposed`` where it is what stands
+    against its subject, else ``superseded``, and has no namespace. ``receipt`` is the first that says so.
     """
 
     statement: Cid
@@ -112,7 +114,15 @@ class Ledger:
         """
         if isinstance(submission, BindingSubmission):
             return self._admit_binding(records, journal, submission)
+        if isinstance(submission, EvidenceSubmission):
+            return self._admit_evidence(records, journal, submission)
         return self._admit_policy(records, journal, submission, together)
+
+    def _admit_evidence(self, records: RecordsWriter, journal: Journal, submission: EvidenceSubmission) -> Outcome:
+        evidence = submission.evidence
+        kept = admit_evidence(records, journal, evidence)
+        state = "exposed" if kept.standing == evidence.id else "superseded"
+        return Outcome(evidence.id, "", None, kept.new, state, 1, 1, kept.log, kept.receipt)
 
     def deny(self, journal: Journal, action: Action, subject: Cid | None, error: Rejected, requester: Kid) -> Receipt:
         """Log that ``requester``, whose signature was proven, was refused."""

@@ -43,15 +43,21 @@ class RecordsReader:
 
     # --- rows as they lie, for those who have tables of their own
 
-    def row(self, table: str, key: bytes) -> bytes | None:
+    def row_at(self, table: str, key: bytes) -> bytes | None:
         data = self._r.get(table, key)
         return None if data is None else bytes(data)
 
-    def rows(
+    def rows_under(
         self, table: str, prefix: bytes, *, reverse: bool = False, limit: int | None = None
     ) -> Iterator[tuple[bytes, bytes]]:
         """Rows whose keys begin with ``prefix``, in order of key or in ``reverse``."""
-        for key, value in self._r.range(table, prefix, after_prefix(prefix), reverse=reverse, limit=limit):
+        return self.rows_between(table, prefix, after_prefix(prefix), reverse=reverse, limit=limit)
+
+    def rows_between(
+        self, table: str, start: bytes, stop: bytes | None, *, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Rows with ``start`` ≤ key < ``stop``, in order of key or in ``reverse``."""
+        for key, value in self._r.range(table, start, stop, reverse=reverse, limit=limit):
             yield bytes(key), bytes(value)
 
     # --- statements

@@ -153,10 +153,7 @@ class RecordsWriter(RecordsReader):
         self._w.put(table, key, value)
 
     def delete_row(self, table: str, key: bytes) -> None:
-        self._w.delete(table, key)
-
-    def delete_row(self, table: str, key: bytes) -> None:
-        """Remove a row of a table; for upgrades."""
+        """Remove a row of a table."""
         self._w.delete(table, key)
 
     def put_meta(self, key: str, value: Any) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from holo.core import tree
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import Statement
+from holo.core.evidence import evidence_value
 from holo.core.state import (
     Catalog,
     Cited,
@@ -25,8 +26,8 @@ from holo.core.state import (
 )
 from holo.core.state_bytes import links_of, replace_bindings
 from holo.core.tree_replace import replace as replace_values
-from holo.store import bindings
-from holo.store.journal import Journal, log_state
+from holo.store import bindings, evidence
+from holo.store.journal import Journal
 from holo.store.layout import NamespaceRow
 from holo.store.policies import PolicyCache
 from holo.store.records import RecordsReader
@@ -55,9 +56,12 @@ class Snapshot:
             row = self._records.namespace(ns)
             assert row is not None
             entries[ns.encode()] = state_value(self._namespace(row, paths))
-        catalog = Catalog(namespaces=self._update_names(old.namespaces, entries), evidence=old.evidence)
-        statement = catalog.as_statement()
-        after = self._replace_object(before, statement.id, statement.bytes)
+        exposed = evidence.changed_values(self._records)
+        evidence.clear_changed(self._records)
+        catalog = Catalog(
+            namespaces=self._update_names(old.namespaces, entries), evidence=self._update(old.evidence, exposed)
+        ).as_statement()
+        after = self._replace_object(before, catalog.id, catalog.bytes)
         # Only now: what left one tree may have entered another, as a mailbox's last words enter the bindings.
         for cid in self._removed - self._added - {tree.EMPTY}:  # every empty tree shares one node, always kept
             self._records.bury_node(cid, self._number)
@@ -202,8 +206,5 @@ def catalog_from_records(records: RecordsReader, cache: PolicyCache) -> Cid:
             count=sum(value is not None for _, value in names),
         )
         states.append((row.ns.encode(), state_value(state.as_statement().id)))
-    state_log = log_state(records)
-    evidence = tree.EMPTY
-    if state_log is not None and state_log.catalog is not None:
-        evidence = decode_catalog(records.node(state_log.catalog)).evidence
-    return Catalog(namespaces=build(states), evidence=evidence).as_statement().id
+    exposed = build((bytes(kid), evidence_value(cid)) for kid, cid in evidence.exposed(records))
+    return Catalog(namespaces=build(states), evidence=exposed).as_statement().id

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from holo.core.cid import Cid
 from holo.core.envelope import Statement
@@ -76,6 +76,8 @@ class Head:
 
 
 Result = Outcome | HoloError
+
+_Made = TypeVar("_Made")
 
 
 class Store:
@@ -174,6 +176,11 @@ class Store:
             with self._env.write() as writer:
                 state = journals.open_log(RecordsWriter(writer), self.key, self._nonce(NONCE_BYTES))
             self._write_witness(state)
+
+    def write(self, change: Callable[[RecordsWriter, Journal], _Made]) -> _Made:
+        """What ``change`` returns, and what it wrote, on the disk; nothing of it where it raises."""
+        with self._writing() as (records, journal):
+            return change(records, journal)
 
     # --- inside
 

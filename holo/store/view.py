@@ -32,7 +32,7 @@ from holo.core.state import (
     parse_pending,
     parse_state_value,
 )
-from holo.store import bindings
+from holo.store import bindings, evidence
 from holo.store.environment import Reader
 from holo.store.journal import LogState, log_state
 from holo.store.layout import NamespaceRow, Past
@@ -294,6 +294,8 @@ class View:
                 envelope = self.records.receipt(*place)
                 assert envelope is not None
                 return decode_envelope(envelope, limits.RECEIPT_BYTES)[2]
+            data = evidence.evidence_bytes(self.records, cid)
+        if data is None:
             try:
                 data = self.records.node(cid)
             except Missing:
@@ -311,6 +313,16 @@ class View:
             raise Missing("not-found", str(statement), subject=str(statement))
         held = self.records.endorsements(statement)
         return [encode_envelope(type, kid, bytes(payload), held[kid]) for kid in sorted(held)]
+
+    # --- other nodes
+
+    def evidence(self, subject: Kid) -> Cid | None:
+        """The id of the evidence that stands against a key, if there is any; :meth:`object` gives it."""
+        return evidence.standing_against(self.records, subject)
+
+    def exposed(self) -> Iterator[tuple[Kid, Cid]]:
+        """(key, id of the evidence that stands against it), in order of key."""
+        return evidence.exposed(self.records)
 
     # --- entries
 

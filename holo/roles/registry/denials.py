@@ -17,8 +17,9 @@ from holo.core.errors import Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.receipt import Action
 from holo.roles.registry.opening import Opened
+from holo.store.evidence import EvidenceSubmission
 from holo.store.incoming import Incoming
-from holo.store.ledger import BindingSubmission, Submission
+from holo.store.ledger import BindingSubmission, PolicySubmission, Submission
 from holo.store.store import Denial, Result
 from holo.store.view import View
 
@@ -90,7 +91,7 @@ def unopened(records: Sequence[Incoming], opened: Sequence[Opened]) -> list[Deni
 def refused(submissions: Sequence[Submission], results: Sequence[Result]) -> Iterator[tuple[str, Denial]]:
     """(namespace, denial) of every refusal among ``results``; the first endorser by kid stands for all of them."""
     for submission, result in zip(submissions, results, strict=True):
-        if isinstance(result, Rejected):
+        if isinstance(result, Rejected) and not isinstance(submission, EvidenceSubmission):  # nobody signs that
             action = _action(isinstance(submission, BindingSubmission))
             record = submission.record
             yield _namespace_of(submission), Denial(action, record.statement.id, result, min(record.endorsements))
@@ -100,7 +101,7 @@ def _action(binds: bool) -> Action:
     return "publish" if binds else "policy"
 
 
-def _namespace_of(submission: Submission) -> str:
+def _namespace_of(submission: BindingSubmission | PolicySubmission) -> str:
     """The namespace a submission is about."""
     if isinstance(submission, BindingSubmission):
         return submission.binding.name.namespace

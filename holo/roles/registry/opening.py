@@ -15,7 +15,9 @@ import trio
 from holo.core import limits
 from holo.core.binding import open_binding
 from holo.core.errors import Rejected
+from holo.core.evidence import open_evidence
 from holo.core.policy import open_policy
+from holo.store.evidence import EvidenceSubmission
 from holo.store.incoming import Incoming
 from holo.store.ledger import BindingSubmission, PolicySubmission, Submission
 from holo.store.turn import Turn
@@ -62,6 +64,8 @@ def open_record(record: Incoming) -> Opened:
         if record.kind == "binding":
             binding, opened = open_binding(envelopes)
             return BindingSubmission(binding, opened, record.compare_and_swap)
+        if record.kind == "evidence":
+            return EvidenceSubmission(open_evidence(b"".join(envelopes)))
         policy, opened = open_policy(envelopes)
         return PolicySubmission(policy, opened, tuple(record.nodes))
     except Rejected as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
@@ -18,13 +18,22 @@ import structlog
 import trio
 
 from holo.core import limits
+from holo.core.cid import Cid
+from holo.core.equivocation import Evidence
 from holo.core.errors import HoloError, Overloaded, Rejected
+from holo.core.head import Head as SignedHead
 from holo.core.keys import Kid
+from holo.core.peer_receipts import Agreed
+from holo.core.witness import HeadNote
 from holo.profile import Anonymous
 from holo.profile import Registry as Settings
+from holo.roles.registry.convergence import Convergence
 from holo.roles.registry.denials import Allowance, party_of, refused, unopened
+from holo.roles.registry.heads import Noted, PeerHeads, known_heads
 from holo.roles.registry.opening import Opened, Opener, RunSync
 from holo.roles.registry.turns import loop_goes_first
+from holo.store.evidence import EvidenceSubmission
+from holo.store.followed import Followed, last_of
 from holo.store.incoming import Incoming
 from holo.store.ledger import Outcome, PolicySubmission, Submission
 from holo.store.policies import own_nodes
@@ -97,6 +106,8 @@ class Registry:
         self._changed = trio.Event()
         self._standing: Standing | None = None
         self._standing_at = (-1, -1)
+        self._heads = PeerHeads(store, run_sync, self._expose, self.sign_head)
+        self._convergence = Convergence(store, run_sync, self._expose)
         self.mark = self._read_mark()
         self.refused: Counter[str] = Counter()
         self.admitted: Counter[str] = Counter()
@@ -224,6 +235,43 @@ class Registry:
                     return True
                 await self.changed_from(mark)
         return False
+
+    # --- other nodes
+
+    async def note_heads(self, notes: Sequence[HeadNote], *, by: Kid, pinned: Collection[Kid]) -> list[Noted]:
+        """What became of heads that peer ``by`` brought; ``pinned`` are the nodes this one is paired with.
+
+        Those accepted are on the disk, and evidence that they are has been taken in.
+        """
+        return await self._heads.note(notes, by, pinned)
+
+    def known_heads(self) -> list[Followed]:
+        """The newest head of this node, if there is one, then the newest that was accepted of every other."""
+        with self.view() as view:
+            return known_heads(view)
+
+    def last_head(self, node: Kid, log: Cid) -> SignedHead | None:
+        """The newest head that was accepted of a log."""
+        with self.view() as view:
+            return last_of(view.records, node, log)
+
+    async def sign_convergence(self, peer: Kid, states: Sequence[Agreed], cites: Cid | None = None) -> bytes | None:
+        """The receipt that this node holds ``states``, found at ``peer`` too; None where none is given now."""
+        envelope = await self._convergence.sign(peer, states, cites)
+        self._advance()
+        return envelope
+
+    async def note_convergence(self, envelopes: Sequence[bytes], *, by: Kid) -> list[HoloError | None]:
+        """Keep receipts that peer ``by`` gave this node; for each, why it was refused, or None."""
+        return await self._convergence.take(envelopes, by)
+
+    async def check_promises(self, head: bytes, read: Callable[[Cid], bytes]) -> Evidence | None:
+        """Evidence, taken in, that a head leaves out what its signer promised this node; ``read`` gives its objects."""
+        return await self._convergence.check(head, read)
+
+    async def _expose(self, evidence: Evidence) -> HoloError | None:
+        (result,) = await self.submit([EvidenceSubmission(evidence)], relayed=True)
+        return result if isinstance(result, HoloError) else None
 
     # --- inside
 
@@ -409,6 +457,8 @@ class Registry:
 
 def _size_bytes(submission: Submission) -> int:
     """What a submission brings: payload, signatures with their keys, nodes."""
+    if isinstance(submission, EvidenceSubmission):
+        return len(submission.evidence.bytes)
     record = submission.record
     nodes = submission.nodes if isinstance(submission, PolicySubmission) else ()
     return len(record.statement.bytes) + len(record.endorsements) * _ENDORSEMENT_BYTES + sum(map(len, nodes))
