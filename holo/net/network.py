@@ -93,11 +93,15 @@ class TlsNetwork:
         listeners = await self._open_listeners()
         handles = {CONTROL: handle, TRANSFER: handle_transfer}
         seen = self._pins.peers()
+
+        async def take(accepted: trio.SocketStream) -> None:
+            await self._take(accepted, handles)
+
         try:
             async with trio.open_nursery() as nursery:
                 task_status.started()
                 nursery.start_soon(self._close_unpinned, seen)
-                await trio.serve_listeners(lambda stream: self._take(stream, handles), listeners)
+                await trio.serve_listeners(take, listeners)
         finally:
             self._bound = ()
             for link in list(self._links):
