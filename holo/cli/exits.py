@@ -24,6 +24,8 @@ BROKEN_PIPE: Final = 141
 # Where the HTTP status of a code alone would say something else.
 _BY_CODE: Final = {
     "anchor-missing": INCONCLUSIVE,
+    "stale": INCONCLUSIVE,
+    "nodes-disagree": INCONCLUSIVE,
     "equivocation": BAD,
     "cbor-invalid": BAD,
     "cid-invalid": USAGE,

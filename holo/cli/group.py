@@ -41,6 +41,12 @@ def _global_options() -> list[click.Option]:
         option("--quiet", "quiet", is_flag=True, help="No progress."),
         option("-v", "--verbose", "verbose", count=True, help="Say more."),
         option("--timeout-s", "timeout_s", type=click.FloatRange(0, min_open=True), help="Give up on a node after."),
+        option(
+            "--max-age-s",
+            "max_age_s",
+            type=click.FloatRange(0, min_open=True),
+            help="Do not believe a --node whose newest head is older (3600).",
+        ),
         option("--yes", "yes", is_flag=True, help="Answer every question with yes."),
     ]
 

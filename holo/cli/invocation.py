@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from holo.store.home import Home
 
 DEFAULT_TIMEOUT_S: Final = 30.0
+DEFAULT_MAX_AGE_S: Final = 3600.0  # nodes sign a head a minute where nothing happens
 
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "ok": {"fg": "green"},
@@ -32,7 +33,10 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass
 class Invocation:
-    """The global options of this run, and its two output streams."""
+    """The global options of this run, and its two output streams.
+
+    ``asked`` tells of each node that was asked, as JSON, once any is; it is shown where several were named.
+    """
 
     home_path: Path | None = None
     nodes: list[str] = field(default_factory=list)
@@ -40,7 +44,9 @@ class Invocation:
     quiet: bool = False
     verbose: int = 0
     timeout_s: float = DEFAULT_TIMEOUT_S
+    max_age_s: float = DEFAULT_MAX_AGE_S
     yes: bool = False
+    asked: Callable[[], list[dict[str, Any]]] | None = None
 
     @property
     def home(self) -> Home:
@@ -54,6 +60,8 @@ class Invocation:
     def show(self, result: Mapping[str, Any], lines: str | Iterable[str]) -> None:
         """The verb's data: ``result`` with ``--json``, else ``lines``."""
         if self.json:
+            if self.asked is not None and len(self.nodes) > 1 and "nodes" not in result:
+                result = {**result, "nodes": self.asked()}
             indent = 2 if sys.stdout.isatty() else None
             _write(sys.stdout, json.dumps(result, indent=indent, ensure_ascii=False))
             return

@@ -20,7 +20,7 @@ from holo.core.cid import Cid
 from holo.core.consumer import ConsumerPolicy
 from holo.core.errors import HoloError, Rejected
 from holo.core.head import Anchors
-from holo.core.limits import BUNDLE_BYTES
+from holo.core.limits import AGREEING_NODES, BUNDLE_BYTES
 from holo.core.names import Name
 from holo.http.base64url import decode_base64url
 from holo.http.types import Resolved, ResolvedWithReceipt, Step
@@ -39,6 +39,14 @@ reader_policy: Final = click.option(
     help="Yours, as the reader: a genesis, the policy in effect, or a file that `holo trust policy` wrote.",
 )
 
+agree_option: Final = click.option(
+    "--agree",
+    type=click.IntRange(1, AGREEING_NODES),
+    default=1,
+    metavar="K",
+    help="K of the nodes that --node names must decide the same (1).",
+)
+
 
 @click.command(cls=Verb)
 @click.argument("name", type=kinds.name)
@@ -46,20 +54,37 @@ reader_policy: Final = click.option(
 @click.option(
     "--receipt", type=click.Path(path_type=Path), metavar="FILE", help="Keep the proof: a bundle for strangers."
 )
+@agree_option
 @click.pass_obj
-def resolve(invocation: Invocation, name: Name, policy: Reader, receipt: Path | None) -> None:
+def resolve(invocation: Invocation, name: Name, policy: Reader, receipt: Path | None, agree: int) -> None:
     """What NAME stands for. -v says why; the exit code is 0 only where the answer is content."""
-    with open_client(invocation) as client:
-        found = ask(invocation, client, name, policy, receipt)
+    found = answer(invocation, name, policy, agree, receipt)
     lines = [found.cid or invocation.mark(found.outcome, _STYLE.get(found.outcome, "warn"))]
     if invocation.verbose or found.outcome != "resolved":
         lines = [*step_lines(found.steps), *summary(invocation, found)]
     invocation.show(plain(found), lines)
     if "forked" in found.flags:
         invocation.warn("the name is forked: another signer bound it differently at this revision")
-    code = exit_of_decision(found.outcome, plain(found)["steps"]) or exit_of_agreement(invocation, policy)
+    code = exit_of_decision(found.outcome, plain(found)["steps"]) or exit_of_agreement(invocation, policy, agree)
     if code != OK:
         raise click.exceptions.Exit(code)
+
+
+def answer(
+    invocation: Invocation, name: Name, policy: Reader, agree: int = 1, bundle_file: Path | None = None
+) -> Resolved:
+    """The decision of the node that is asked, or the one that as many nodes give as the reader wants to agree.
+
+    Where fewer nodes are named than have to agree, the first answers; :func:`exit_of_agreement` then says that this is
+    not enough.
+    """
+    demanded = demanded_of(policy, agree)
+    if 1 < demanded <= len(invocation.nodes):
+        from holo.cli.agreement import ask_nodes
+
+        return ask_nodes(invocation, name, policy, demanded, bundle_file)
+    with open_client(invocation) as client:
+        return ask(invocation, client, name, policy, bundle_file)
 
 
 def ask(
@@ -70,20 +95,43 @@ def ask(
     With ``bundle_file`` the proof is checked here, with the node as its anchor, and written there. Raises
     ``genesis-foreign`` where a consumer policy was decided by in another namespace than the pinned one.
     """
-    pinned = read_trust(invocation.home).namespaces.get(name.namespace)
-    if policy is None:
-        policy = pinned
-    if bundle_file is None:
-        found = client.resolve(str(name), policy)
-        _require_pinned(found, name, policy, pinned)
+    if bundle_file is not None:
+        found, bundle = ask_for_proof(invocation, client, name, policy)
+        write_bundle(invocation, bundle_file, bundle)
         return found
-    found = client.resolve_with_receipt(str(name), policy)
-    _require_pinned(found, name, policy, pinned)
+    reader, pinned = _reader(invocation, name, policy)
+    plainly = client.resolve(str(name), reader)
+    _require_pinned(plainly, name, reader, pinned)
+    return plainly
+
+
+def ask_for_proof(
+    invocation: Invocation, client: Client, name: Name, policy: Reader
+) -> tuple[ResolvedWithReceipt, bytes]:
+    """As :func:`ask`, with the bundle, which was checked."""
+    reader, pinned = _reader(invocation, name, policy)
+    found = client.resolve_with_receipt(str(name), reader)
+    _require_pinned(found, name, reader, pinned)
     bundle = decode_base64url(found.bundle, BUNDLE_BYTES, at="bundle")
     _check_bundle(client, bundle, found)
-    write_atomically(bundle_file, bundle, 0o644)
-    invocation.say(f"wrote {bundle_file}, {len(bundle)} bytes")
-    return found
+    return found, bundle
+
+
+def write_bundle(invocation: Invocation, file: Path, bundle: bytes) -> None:
+    """Keep a bundle for strangers."""
+    write_atomically(file, bundle, 0o644)
+    invocation.say(f"wrote {file}, {len(bundle)} bytes")
+
+
+def demanded_of(policy: Reader, agree: int) -> int:
+    """How many nodes have to give the same decision."""
+    return max(agree, policy.agreeing if isinstance(policy, ConsumerPolicy) else 1)
+
+
+def _reader(invocation: Invocation, name: Name, policy: Reader) -> tuple[Reader, Cid | None]:
+    """(what is asked by, the genesis that this home pins)."""
+    pinned = read_trust(invocation.home).namespaces.get(name.namespace)
+    return (pinned if policy is None else policy), pinned
 
 
 def plain(found: Resolved) -> dict[str, Any]:
@@ -122,11 +170,13 @@ def summary(invocation: Invocation, found: Resolved) -> list[str]:
     )
 
 
-def exit_of_agreement(invocation: Invocation, policy: Reader) -> int:
-    """The exit code where a reader wants several nodes to agree: one node's word is inconclusive."""
-    if not isinstance(policy, ConsumerPolicy) or policy.agreeing == 1:
-        return OK
-    invocation.warn(f"your policy wants {policy.agreeing} nodes to agree; this is the decision of one")
+def exit_of_agreement(invocation: Invocation, policy: Reader, agree: int = 1) -> int:
+    """The exit code where a reader wants several nodes to agree and names fewer: that is inconclusive."""
+    demanded, named = demanded_of(policy, agree), max(1, len(invocation.nodes))
+    if demanded <= named:
+        return OK  # so many were asked, and agreed
+    whose = "your policy wants" if demanded > agree else "--agree wants"
+    invocation.warn(f"{whose} {demanded} nodes to agree; this is the decision of one, name them all with --node")
     return INCONCLUSIVE
 
 

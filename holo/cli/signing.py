@@ -188,7 +188,9 @@ def send(invocation: Invocation, client: Client, ns: str, record: Record, *, wai
     try:
         posted = client.post_record(ns, record.envelopes(), wait_s=WAIT_S if wait else 0)
     except NodeRefused as error:
-        if error.code not in _UNDECIDED:
+        if client.undecided:  # a node that refuses says nothing about one that did not answer
+            invocation.warn(f"{record.statement.id} is kept: {', '.join(client.undecided)} may have taken it")
+        elif error.code not in _UNDECIDED:
             outbox.drop(record.statement.id)
         raise
     except HoloError:

@@ -42,7 +42,7 @@ def status(invocation: Invocation) -> None:
         *(("unanswered", f"{statement}: run its command again") for statement in waiting),
     ]
     if invocation.nodes or home.records.exists() or home.running() is not None:
-        with open_client(invocation) as client:
+        with open_client(invocation, lenient=True) as client:
             running = None if invocation.nodes else home.running()
             where = client.url if invocation.nodes else "none running here"
             if running is not None:

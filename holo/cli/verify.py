@@ -11,8 +11,16 @@ from holo.cli.content import measure
 from holo.cli.exits import exit_of_decision
 from holo.cli.group import Verb
 from holo.cli.invocation import Invocation, fields
-from holo.cli.opening import open_client
-from holo.cli.resolve import Reader, ask, exit_of_agreement, plain, reader_policy, step_lines, summary
+from holo.cli.resolve import (
+    Reader,
+    agree_option,
+    answer,
+    exit_of_agreement,
+    plain,
+    reader_policy,
+    step_lines,
+    summary,
+)
 from holo.core.names import Name
 
 
@@ -20,12 +28,12 @@ from holo.core.names import Name
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.argument("name", type=kinds.name)
 @reader_policy
+@agree_option
 @click.pass_obj
-def verify(invocation: Invocation, path: Path, name: Name, policy: Reader) -> None:
+def verify(invocation: Invocation, path: Path, name: Name, policy: Reader, agree: int) -> None:
     """Is PATH the release NAME? Exit 0 if so, 1 if it is something else."""
     mine = measure(invocation, path)
-    with open_client(invocation) as client:
-        found = ask(invocation, client, name, policy)
+    found = answer(invocation, name, policy, agree)
     result = {
         "path": str(path),
         "name": found.name,
@@ -44,6 +52,6 @@ def verify(invocation: Invocation, path: Path, name: Name, policy: Reader) -> No
         invocation.show(result, [verdict, *fields([("here", mine.cid), ("signed", found.cid)])])
         raise click.exceptions.Exit(exits.BAD)
     invocation.show(result, [invocation.mark("yes", "ok") + f": {path} is {found.name} rev {found.rev}", found.cid])
-    code = exit_of_agreement(invocation, policy)
+    code = exit_of_agreement(invocation, policy, agree)
     if code != exits.OK:
         raise click.exceptions.Exit(code)

@@ -8,7 +8,7 @@ from typing import Final, Protocol, Self, TypeVar, cast
 
 from msgspec import UNSET, structs
 
-from holo.client.connection import Connection
+from holo.client.connection import Connection, Moving
 from holo.core import keys, limits
 from holo.core.cid import Cid
 from holo.core.consumer import ConsumerPolicy
@@ -36,7 +36,6 @@ class Client:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._about: types.NodeReply | None = None
 
     @property
     def url(self) -> str:
@@ -55,13 +54,24 @@ class Client:
 
     def node(self) -> types.NodeReply:
         """Who the node is and where it stands, asked afresh."""
-        self._about = self._get("/v1/node", types.NodeReply)
-        return self._about
+        return self._get("/v1/node", types.NodeReply)
 
     def kid(self) -> Kid:
-        """The node's key: the one it is expected to have, else the one it says it has."""
-        expected = self._connection.endpoint.node
-        return expected if expected is not None else keys.parse_did((self._about or self.node()).node)
+        """The key of the node in use: the one it is expected to have or has shown, else the one it says it has."""
+        known = self._connection.node
+        if known is None:
+            about = self._connection.request("GET", "/v1/node", moving="never").read(types.NodeReply)
+            known = keys.parse_did(about.node)
+        return known
+
+    @property
+    def undecided(self) -> list[str]:
+        """URLs of the nodes that may have taken what was sent last, though they did not say so."""
+        return [endpoint.url for endpoint in self._connection.undecided]
+
+    def peers(self) -> Iterator[types.PeerItem]:
+        """The peers the node is paired with."""
+        return self._pages("/v1/peers", types.PeersPage, {})
 
     # --- namespaces
 
@@ -77,12 +87,16 @@ class Client:
     def post_policy(
         self, ns: str | None, envelopes: Sequence[bytes], nodes: Sequence[bytes] = ()
     ) -> types.PolicyPosted:
-        """Send a policy with all its endorsements; ``ns`` None sends a genesis."""
+        """Send a policy with all its endorsements; ``ns`` None sends a genesis.
+
+        Once a node may have taken it no other is asked: whoever signs another one, because a second node refuses this,
+        would make rivals.
+        """
         path = f"/v1/namespaces/{ns}/policy" if ns is not None else "/v1/namespaces"
         body: dict[str, object] = {"policy_cose": [encode_base64url(item) for item in envelopes]}
         if nodes:
             body["nodes"] = [encode_base64url(node) for node in nodes]
-        return self._connection.request("POST", path, None, body).read(types.PolicyPosted)
+        return self._connection.request("POST", path, None, body, moving="while-untaken").read(types.PolicyPosted)
 
     # --- names
 
@@ -177,14 +191,22 @@ class Client:
 
     # --- shared
 
-    def _get(self, path: str, type: type[_T], params: Mapping[str, str | int | None] | None = None) -> _T:
-        return self._connection.request("GET", path, params).read(type)
+    def _get(
+        self,
+        path: str,
+        type: type[_T],
+        params: Mapping[str, str | int | None] | None = None,
+        *,
+        moving: Moving = "freely",
+    ) -> _T:
+        return self._connection.request("GET", path, params, moving=moving).read(type)
 
     def _pages(self, path: str, page_type: type[_Page[_T]], params: Mapping[str, str | int | None]) -> Iterator[_T]:
         cursor: str | None = None
         while True:
             asked = {**params, "limit": limits.LIST_LIMIT_MAX, "cursor": cursor}
-            page = cast(_Page[_T], self._get(path, cast(type, page_type), asked))
+            moving: Moving = "freely" if cursor is None else "never"  # a list of two nodes would be neither's
+            page = cast(_Page[_T], self._get(path, cast(type, page_type), asked, moving=moving))
             yield from page.items
             cursor = page.next
             if cursor is None:

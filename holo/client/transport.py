@@ -30,11 +30,15 @@ class Response:
     body: bytes
 
 
+class Unanswered(HoloError):
+    """``unreachable`` after a request may have left: the node may have taken it and may act on it."""
+
+
 class Transport(Protocol):
     """Carries requests to one node."""
 
     def request(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-        """The answer. Raises ``unreachable`` or ``reply-invalid``."""
+        """The answer. Raises ``unreachable``, as :class:`Unanswered` once it may have left, or ``reply-invalid``."""
 
     def close(self) -> None:
         """Let go of what is open. The next request opens it again."""
@@ -55,22 +59,42 @@ class Network:
 
     def request(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
         """As :meth:`Transport.request`. A kept connection that the node has closed meanwhile is opened again, once."""
+        kept = self._open
+        if kept is not None:
+            with contextlib.suppress(*_STALE):
+                return self._guarded(kept, method, target, body, headers)
+            self.close()
         try:
-            kept = self._open
-            if kept is not None:
-                try:
-                    return self._exchange(kept, method, target, body, headers)
-                except _STALE:
-                    self.close()
-            self._open = self._connect()
-            return self._exchange(self._open, method, target, body, headers)
+            self._open = fresh = self._connect()
+            fresh.connect()
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise HoloError("unreachable", f"{self._url}: {what}", subject=self._url) from None
-        except BaseException:
+            kind = HoloError if kept is None else Unanswered
+            raise kind("unreachable", self._what(error), subject=self._url) from None
+        try:
+            return self._guarded(fresh, method, target, body, headers)
+        except _STALE as error:
+            raise Unanswered("unreachable", self._what(error), subject=self._url) from None
+
+    def _guarded(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """One exchange; what is not whole ends the connection. Raises one of ``_STALE`` as it came."""
+        try:
+            return self._exchange(connection, method, target, body, headers)
+        except BaseException as error:
             self.close()
-            raise
+            if isinstance(error, _STALE) or not isinstance(error, OSError | http.client.HTTPException | ValueError):
+                raise
+            raise Unanswered("unreachable", self._what(error), subject=self._url) from None
+
+    def _what(self, error: Exception) -> str:
+        return f"{self._url}: {type(error).__name__}: {error}" if str(error) else f"{self._url}: {type(error).__name__}"
 
     def close(self) -> None:
         """Close the connection, if it is open."""

@@ -33,7 +33,7 @@ from holo.core.report import Report, Stopped, Trail, Verdict
 from holo.core.resolve import NamespaceView, decide
 from holo.core.state import decode_catalog, decode_namespace_state, parse_state_value
 
-__all__ = ["BundleSource", "make_bundle", "verify_bundle"]
+__all__ = ["BundleSource", "make_bundle", "merge_bundles", "verify_bundle"]
 
 
 def make_bundle(receipts: Iterable[bytes], source: BundleSource) -> bytes:
@@ -52,6 +52,29 @@ def make_bundle(receipts: Iterable[bytes], source: BundleSource) -> bytes:
     except Stopped as stopped:
         raise stopped.error from None
     return encode_contents(tracked.read)
+
+
+def merge_bundles(bundles: Sequence[bytes]) -> bytes:
+    """One bundle of all receipts of several: of several nodes' decisions about one question, say.
+
+    Each thing is in it once, and nothing that proves nothing there. Raises ``too-large``, what decoding one of them
+    raises, and the error a verifier would find.
+    """
+    merged = Contents()
+    for data in bundles:
+        part = decode_contents(data)
+        for mine, its in (
+            (merged.receipts, part.receipts),
+            (merged.heads, part.heads),
+            (merged.logs, part.logs),
+            (merged.payloads, part.payloads),
+            (merged.objects, part.objects),
+        ):
+            mine.update(its)
+        merged.inclusions.update(part.inclusions)
+        for statement, signatures in part.signatures.items():
+            merged.signatures.setdefault(statement, {}).update(signatures)
+    return make_bundle(merged.receipts.values(), Held(merged))
 
 
 def verify_bundle(data: bytes, anchors: Anchors) -> Report:
