@@ -33,6 +33,7 @@ class KnownPeer:
         self.problem: str | None = None
         self.barred_until_s = 0.0
         self.head: Head | None = None
+        self.head_envelope = b""
         self.dealt: Cid | None = None  # the last of its catalogs that has nothing more for this node
         self.behind_s: float | None = None  # since when it is known to have something
         self.converged_at_ms: int | None = None

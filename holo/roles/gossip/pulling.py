@@ -18,7 +18,7 @@ from holo.core import limits
 from holo.core.carried import Carried
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.differences import Differs, Found, FoundEvidence, FoundName, FoundPolicy
-from holo.core.errors import Rejected
+from holo.core.errors import Missing, Rejected
 from holo.core.messages import Objects, Range, Records, Span, Want, WantRange, WantRecords
 from holo.core.pull import Own, Pull
 from holo.roles.gossip.door import RunSync
@@ -33,6 +33,7 @@ from holo.store.store import Store
 
 _ABSORBED: Final = 65_536  # objects of peers that need no second look
 _FOUND_AT_ONCE: Final = 4096  # names that wait to be fetched before the comparison goes on
+_OBJECTS_KEPT: Final = 4096
 _RETRIES: Final = 4
 _TOGETHER: Final = 3  # pulls at a time
 
@@ -44,7 +45,14 @@ class Pulled:
     new: int = 0
     refused: int = 0
     whole: bool = True
-    evidence: list[Cid] = field(default_factory=list)
+    objects: dict[Cid, bytes] = field(default_factory=dict)
+    """The peer's, as far as there is room for them."""
+
+    def read(self, cid: Cid) -> bytes:
+        """An object of the peer that was seen. Raises ``node-missing``."""
+        if cid not in self.objects:
+            raise Missing("node-missing", str(cid), subject=str(cid))
+        return self.objects[cid]
 
     def add(self, taken: Taken) -> None:
         """Count what was taken in."""
@@ -118,9 +126,11 @@ class Pulling:
             self._tally.pull_rounds += 1
             answer = await session.ask(lambda id, asked=tuple(asked): Want(id, asked), Objects)  # type: ignore[misc]
             try:
-                batch.sort_in(await self._run_sync(self._take, pull, asked, answer.items, limiter=self._thread))
+                found = await self._run_sync(self._take, pull, asked, answer.items, limiter=self._thread)
             except Rejected as error:
                 raise Fault(error) from None
+            batch.sort_in(found)
+            self._keep(done, asked, answer.items)
             if len(batch.names) >= _FOUND_AT_ONCE:
                 await self._fetch(session, batch, done)
                 batch = _Batch()
@@ -128,6 +138,11 @@ class Pulling:
         done.whole = done.whole and pull.complete
         if done.whole:
             self._absorb(pull.seen)
+
+    def _keep(self, done: Pulled, asked: Sequence[Cid], items: Sequence[bytes | None]) -> None:
+        for cid, data in zip(asked, items, strict=False):
+            if data is not None and len(done.objects) < _OBJECTS_KEPT:
+                done.objects[cid] = data
 
     def _take(self, pull: Pull, asked: Sequence[Cid], items: Sequence[bytes | None]) -> list[Found]:
         with self._store.view() as view:
@@ -156,7 +171,7 @@ class Pulling:
     # --- fetching what was found
 
     async def _fetch(self, session: Session, batch: _Batch, done: Pulled) -> None:
-        done.evidence += [item.evidence for item in batch.evidence]
+        await self._fetch_evidence(session, [item.evidence for item in batch.evidence], done)
         wanted = [item.policy for found in batch.policies.values() for item in found]
         policies = await self._records(session, wanted, done)
         for line in lines_of([record for record in policies if record.kind == "policy"]):
@@ -166,6 +181,15 @@ class Pulling:
             records = await self._records(session, names[start : start + limits.WANTED_IDS], done)
             done.add(await self._taker.take(session.peer, records, patient=True))
         await self._fetch_ranges(session, batch.ranges, done)
+
+    async def _fetch_evidence(self, session: Session, wanted: Sequence[Cid], done: Pulled) -> None:
+        for start in range(0, len(wanted), limits.EVIDENCE_PER_MESSAGE):
+            asked = tuple(wanted[start : start + limits.EVIDENCE_PER_MESSAGE])
+            self._tally.pull_rounds += 1
+            answer = await session.ask(lambda id, asked=asked: Want(id, asked), Objects)  # type: ignore[misc]
+            items = [data for cid, data in zip(asked, answer.items, strict=False) if data and cid.matches(data)]
+            done.whole = done.whole and len(items) == len(asked)
+            done.add(await self._taker.take_evidence(session.peer, items))
 
     async def _records(self, session: Session, wanted: Sequence[Cid], done: Pulled) -> list[Carried]:
         """The records of these statements, as far as the peer has them still."""

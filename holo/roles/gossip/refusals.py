@@ -42,6 +42,8 @@ _MISFIT: Final = {
     "pending-full",
     "policy-rivals-full",
     "policies-full",
+    "heads-full",
+    "evidence-full",
 }
 
 

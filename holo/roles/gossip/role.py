@@ -19,13 +19,15 @@ from holo.core import limits
 from holo.core.cid import Cid
 from holo.core.errors import Rejected
 from holo.core.gossip import record_id
+from holo.core.head import Head
 from holo.core.keys import Kid, did_of
-from holo.core.messages import Heads, Hello
+from holo.core.messages import Converged, Heads, Hello, ShownEvidence
 from holo.net.link import Link, LinkClosed, Network
 from holo.profile import Gossip as Settings
 from holo.roles.gossip.dialling import keep_dialling
 from holo.roles.gossip.door import Door, PinsLike, RunSync
-from holo.roles.gossip.heads import BEAT_S, Changing, newest_of, own_head
+from holo.roles.gossip.fetching import Fetching
+from holo.roles.gossip.heads import BEAT_S, Changing, HeadExchange, Showing
 from holo.roles.gossip.known_peer import KnownPeer
 from holo.roles.gossip.pulling import Pulling
 from holo.roles.gossip.pushing import Pushing, Queue
@@ -80,6 +82,8 @@ class Gossip:
             tally=self.tally,
         )
         self._head = Changing()
+        self._heads = HeadExchange(store, door, self._session_of)
+        self._fetching = Fetching(store, network, self._holders, self._run_sync)
 
     @property
     def node(self) -> Kid:
@@ -97,8 +101,8 @@ class Gossip:
         return [self._peers[kid].state(now_s) for kid in sorted(self._peers)]
 
     async def fetch(self, cid: Cid) -> bytes | None:
-        """A policy or another object by CID from whichever peer has it."""
-        return None
+        """A policy or another object by CID from whichever linked peer has it; None where none says so in time."""
+        return await self._fetching.fetch(cid)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
         """Listen and dial, until cancelled."""
@@ -107,7 +111,7 @@ class Gossip:
                 self._update_peers(nursery)
                 nursery.start_soon(self._pushing.run)
                 nursery.start_soon(self._watch_heads)
-                await nursery.start(self._network.serve, self._accept)
+                await nursery.start(self._network.serve, self._accept, self._fetching.serve)
                 task_status.started()
                 while True:
                     await self._pins.changed()
@@ -236,7 +240,7 @@ class Gossip:
                 nursery.start_soon(self._keep_answering, session)
                 nursery.start_soon(self._keep_taking, peer, session)
                 nursery.start_soon(self._keep_listening, peer, session)
-                nursery.start_soon(self._keep_showing, session)
+                nursery.start_soon(self._keep_showing, peer, session)
                 nursery.start_soon(self._keep_pulling, peer, session)
 
     async def _keep_answering(self, session: Session) -> NoReturn:
@@ -267,11 +271,27 @@ class Gossip:
     async def _keep_listening(self, peer: KnownPeer, session: Session) -> NoReturn:
         while True:
             news = await session.news.take()
-            if isinstance(news, Heads):
-                head = newest_of(session, news)
-                if head is not None and (peer.head is None or head.id != peer.head.id):
-                    peer.head = head
-                    self._compare_heads(peer)
+            match news:
+                case Heads():
+                    newest = await self._heads.note(session, news, self._peers.keys())
+                    if newest is not None:
+                        await self._follow(peer, session, *newest)
+                case ShownEvidence(items):
+                    self._took(peer, session, await self._taker.take_evidence(peer.kid, items))
+                case Converged():
+                    cites = await self._heads.take_promises(session, news)
+                    peer.converged_at_ms = self._clock_ms()
+                    if peer.head is not None:
+                        await self._heads.promise(session, peer.head.catalog, cites)
+
+    async def _follow(self, peer: KnownPeer, session: Session, head: Head, envelope: bytes) -> None:
+        """The peer's own head was accepted, or was known: what it says is looked at where it is new."""
+        known = peer.head
+        if known is not None and (known.id == head.id or (known.log == head.log and known.seq > head.seq)):
+            return
+        peer.head, peer.head_envelope = head, envelope
+        self._compare_heads(peer)
+        await self._heads.promise(session, head.catalog)
 
     def _compare_heads(self, peer: KnownPeer) -> None:
         assert peer.head is not None
@@ -293,13 +313,25 @@ class Gossip:
                 self._head.tell()
             mark = after
 
-    async def _keep_showing(self, session: Session) -> NoReturn:
+    async def _keep_showing(self, peer: KnownPeer, session: Session) -> NoReturn:
+        showing = Showing()
         while True:
-            shown = own_head(self._store)
+            shown = self._heads.to_show(showing, peer.kid)
             if shown is not None:
-                await session.say(Heads((shown,)))
+                await session.say(shown)
+            if peer.head is not None:
+                await self._heads.promise(session, peer.head.catalog)
             with trio.move_on_after(BEAT_S):
                 await self._head.wait()
+
+    def _session_of(self, kid: Kid) -> Session | None:
+        peer = self._peers.get(kid)
+        return None if peer is None else peer.session
+
+    def _holders(self) -> list[tuple[Kid, tuple[str, ...]]]:
+        """The linked peers and where they can be dialled, in an order that changes."""
+        linked = [kid for kid in sorted(self._peers) if self._peers[kid].session is not None]
+        return [(kid, self._peers[kid].dialled) for kid in self._rng.sample(linked, len(linked))]
 
     # --- pulling
 
@@ -317,8 +349,10 @@ class Gossip:
             if peer.head is None or (not self._pulling.any_held() and self._settled(peer)):
                 continue
             catalog = peer.head.catalog
+            envelope = peer.head_envelope
             done = await self._pulling.pull(session, catalog)
             session.refused += done.refused
+            await self._door.check_promises(envelope, done.read)
             if done.whole:
                 idle = 0
                 peer.dealt = catalog

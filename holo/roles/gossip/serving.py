@@ -33,6 +33,7 @@ from holo.core.messages import (
     cut_records,
 )
 from holo.store import bindings
+from holo.store.evidence import evidence_bytes
 from holo.store.store import Store
 from holo.store.turn import Turn
 from holo.store.view import View
@@ -86,7 +87,7 @@ def _object(view: View, cid: Cid) -> bytes | None:
     try:
         return view.records.node(cid)
     except Missing:
-        return None
+        return evidence_bytes(view.records, cid)
 
 
 def _range(view: View, turn: Turn, id: int, spans: Iterable[Span]) -> Range:

@@ -119,6 +119,8 @@ class Session:
         self.sent_records = 0
         self.received_records = 0
         self.refused = 0
+        self.promised = 0  # states, of those there are the next to promise
+        self.promise: bytes | None = None  # the last
         self.closing = ("closed", "")  # why this end does
         self.scope = trio.CancelScope()
         self._tally = tally

@@ -9,6 +9,7 @@ shown out.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -35,6 +36,7 @@ from holo.store.view import View
 ALL: Final = ""
 """Stands for all namespaces in a budget: what is wrong with any counts there."""
 
+_EVIDENCE_KNOWN: Final = 4096
 _EARLY: Final = ("policy-unknown", "policy-parent-unknown", "genesis-unknown")
 _FAULTS: Final = 256.0  # tokens of what a peer may do wrong
 _FAULTS_PER_S: Final = 0.5
@@ -78,6 +80,7 @@ class Taker:
         self._tally = tally
         self._faults = Budgets(_FAULTS_PER_S, _FAULTS)
         self._misfits = Budgets(_MISFITS_PER_S, _MISFITS)
+        self._exposed: OrderedDict[Cid, None] = OrderedDict()
         self._misfit_s: dict[Kid, float] = {}
 
     async def take(self, peer: Kid, records: Sequence[Carried], *, patient: bool = False) -> Taken:
@@ -109,6 +112,19 @@ class Taker:
         await self._offer(peer, records, taken, atomic=True, patient=True)
         return taken
 
+    async def take_evidence(self, peer: Kid, items: Sequence[bytes]) -> Taken:
+        """Offer evidence, each piece by itself; what was offered lately is known already. Raises :class:`Spent`."""
+        taken = Taken()
+        for data in items:
+            id = Cid.of(DAG_CBOR, data)
+            if id in self._exposed:
+                continue
+            await self._offer(peer, [Incoming("evidence", [data])], taken, patient=True)
+            self._exposed[id] = None
+            if len(self._exposed) > _EVIDENCE_KNOWN:
+                self._exposed.popitem(last=False)
+        return taken
+
     async def _offer(
         self, peer: Kid, records: Sequence[Incoming], taken: Taken, *, patient: bool, atomic: bool = False
     ) -> None:
@@ -138,6 +154,8 @@ class Taker:
     def _charge(self, peer: Kid, record: Incoming, error: HoloError) -> None:
         self._tally.refused[error.code] += 1
         whose, now_s = blame(error), trio.current_time()
+        if record.kind == "evidence" and whose is Blame.MISFIT:
+            return
         if whose is Blame.MISFIT:
             self._misfit_s[peer] = now_s
             _, _, payload, _ = decode_envelope(record.envelopes[0], limits.POLICY_BYTES)  # refused after it was opened
