@@ -1,4 +1,4 @@
-"""All connections that are between requests, in one task: accepting, TLS handshakes, hot reads, timeouts.
+"""All connections that are between requests, in one task: TLS handshakes, hot reads, timeouts.
 
 A task and a read for every connection costs more than a hot answer does, so here one selector watches them all, and
 what has come on any of them is read, answered and written at once (docs/adr/0021). A connection that asks for anything
@@ -12,10 +12,10 @@ that a connection may stay there, so who is late is always found at the front.
 from __future__ import annotations
 
 import contextlib
-import errno
 import selectors
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from math import inf
 from typing import Any, Final, NoReturn
@@ -24,13 +24,13 @@ import structlog
 import trio
 
 from holo.core import limits
+from holo.http.accepting import Acceptor
 from holo.http.connection import Timeouts
 from holo.http.hot_answer import HotAnswers
 from holo.http.request_head import START, Heads, may_become_hot
 from holo.http.stream import Socket, Stream
 
 _WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _log = structlog.get_logger("holo.http")
 
@@ -41,10 +41,12 @@ HandOver = Callable[[Stream, bytes, float], None]
 class _Client:
     """One connection between requests. ``data`` has come and is not answered, ``out`` is answered and not taken."""
 
-    __slots__ = ("address", "data", "out", "place", "shaking", "since", "stream")
+    __slots__ = ("address", "data", "out", "place", "shaking", "since", "socket", "stream", "tls")
 
     def __init__(self, stream: Stream, place: dict[_Client, None]) -> None:
         self.stream = stream
+        self.socket = stream.socket
+        self.tls = stream.tls
         self.address = stream.client[0] if stream.client else ""
         self.place = place
         self.data = b""
@@ -54,7 +56,7 @@ class _Client:
 
 
 class Poller:
-    """Owns every connection until it is handed over, and the listening sockets."""
+    """Owns every connection from when it is accepted until it is handed over."""
 
     def __init__(
         self,
@@ -73,22 +75,18 @@ class Poller:
 
         Without ``answers`` nothing is hot.
         """
-        self._listeners = listeners
-        self._tls = tls
         self._timeouts = timeouts
         self._heads = heads
         self._answers = answers
         self._hand_over = hand_over
-        self._admits = admits
-        self._make_room = make_room
         self._others = others
         self._selector = selectors.DefaultSelector()
+        self._acceptor = Acceptor(listeners, tls, self._selector, admits, make_room)
         self._idle: dict[_Client, None] = {}
         self._begun: dict[_Client, None] = {}
         self._blocked: dict[_Client, None] = {}
         self._more: list[_Client] = []
         self._unsent: list[tuple[_Client, bool]] = []  # answered in this turn, and whether what follows may be hot
-        self._accepting = False
         self._now = 0.0
         self._empty = trio.Event()
 
@@ -97,7 +95,7 @@ class Poller:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
-        self._listen()
+        self._acceptor.listen()
         task_status.started()
         try:
             async with trio.open_nursery() as nursery:
@@ -128,13 +126,13 @@ class Poller:
     def _turn(self, ready: list[Any], at: int) -> int:
         """Serve ``ready`` from ``at`` on until the turn is over; where the next one begins."""
         self._now = trio.current_time()
-        over = self._now + limits.TURN_S
+        over_s = time.perf_counter() + limits.TURN_S
         if self._answers is not None:
             self._answers.begin()
         for item in ready[at : at + limits.READY_AT_ONCE]:
             self._on_ready(item)
             at += 1
-            if trio.current_time() > over:
+            if time.perf_counter() > over_s:
                 break
         # Sent one right after the other: to wake a client that sleeps costs more than all else about an answer, and the
         # first of many wakes them all where they share a process or a machine.
@@ -149,10 +147,12 @@ class Poller:
         try:
             if client not in client.place or not self._send(client):
                 return
-            if hot:
+            if not hot:
+                self._give(client, client.data)
+            elif client.data or client.tls:
                 self._keep(client, answered=True)
             else:
-                self._give(client, client.data)
+                self._move(client, self._idle)
         except Exception:
             _log.error("fault", where="poller", exc_info=True)
             self._drop(client)
@@ -187,11 +187,7 @@ class Poller:
 
     def stop(self) -> None:
         """Accept nothing more, and let go of every connection without a request."""
-        self._accepting = False
-        for listener in self._listeners:
-            self._forget(listener)
-            listener.close()
-        self._listeners = []
+        self._acceptor.stop()
         for client in [*self._idle, *self._begun]:
             self._drop(client)
 
@@ -207,76 +203,35 @@ class Poller:
         for client in list(self._blocked):
             self._drop(client)
 
-    # --- accepting
-
-    def _listen(self) -> None:
-        self._accepting = True
-        for listener in self._listeners:
-            self._selector.register(listener, selectors.EVENT_READ, listener)
-
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(limits.ACCEPTS_AT_ONCE):
-            try:
-                accepted, address = listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._pause(error)
-                    return
-                continue  # the client left while it waited
-            if not self._admits():
-                accepted.close()
-                continue
-            accepted.setblocking(False)
-            self._begin(accepted, address)
-
-    def _begin(self, accepted: socket.socket, address: Any) -> None:
-        wrapped: Socket = accepted
-        try:
-            if accepted.family in (socket.AF_INET, socket.AF_INET6):
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            server = _address(accepted.getsockname())
-            if self._tls is not None:
-                wrapped = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
-        except (OSError, ValueError):  # gone already
-            accepted.close()
-            return
-        client = _Client(Stream(wrapped, _address(address), server), self._begun)
-        client.shaking = self._tls is not None
-        if self._enter(client):
-            self._on_ready(client)
-
-    def _enter(self, client: _Client) -> bool:
-        """Watch a connection that comes to the place it has; False where it is gone, or the system watches no more."""
-        try:
-            self._selector.register(client.stream.socket, selectors.EVENT_READ, client)
-        except (OSError, ValueError):
-            client.stream.close()
-            return False
-        self._move(client, client.place)
-        return True
-
-    def _pause(self, error: OSError) -> None:
-        """Out of descriptors or memory: a connection stays acceptable, so accepting again at once would spin."""
-        _log.warning("accepting paused", why=error.strerror)
-        for listener in self._listeners:
-            self._forget(listener)
-        self._accepting = False
-        self._make_room()
-
     # --- one connection
 
     def _on_ready(self, item: _Client | socket.socket) -> None:
         try:
             if not isinstance(item, _Client):
-                self._accept(item)
+                for stream in self._acceptor.accept(item):
+                    self._meet(stream)
             elif item in item.place:  # else it was let go of since the selector saw it
                 self._serve(item)
         except Exception:  # whatever one connection does, the others are served
             _log.error("fault", where="poller", exc_info=True)
             if isinstance(item, _Client):
                 self._drop(item)
+
+    def _meet(self, stream: Stream) -> None:
+        client = _Client(stream, self._begun)
+        client.shaking = client.tls
+        if self._enter(client):
+            self._on_ready(client)
+
+    def _enter(self, client: _Client) -> bool:
+        """Watch a connection that comes to the place it has; False where it is gone, or the system watches no more."""
+        try:
+            self._selector.register(client.socket, selectors.EVENT_READ, client)
+        except (OSError, ValueError):
+            client.stream.close()
+            return False
+        self._move(client, client.place)
+        return True
 
     def _serve(self, item: _Client) -> None:
         if item.shaking:
@@ -289,9 +244,9 @@ class Poller:
             self._read(item)
 
     def _shake(self, client: _Client) -> None:
-        assert isinstance(client.stream.socket, ssl.SSLSocket)
+        assert isinstance(client.socket, ssl.SSLSocket)
         try:
-            client.stream.socket.do_handshake()
+            client.socket.do_handshake()
         except ssl.SSLWantReadError:
             self._watch(client, selectors.EVENT_READ)
             return
@@ -310,7 +265,7 @@ class Poller:
 
     def _read(self, client: _Client) -> None:
         try:
-            data = client.stream.socket.recv(limits.POLLER_READ_BYTES)
+            data = client.socket.recv(limits.POLLER_READ_BYTES)
         except _WAIT:
             return
         except (OSError, ValueError):
@@ -332,7 +287,8 @@ class Poller:
         at = 0
         said: list[bytes] = []
         hot = True
-        while at < len(data):
+        total = len(data)
+        while at < total:
             end = data.find(b"\r\n\r\n", at) + 4
             if end < 4:
                 hot = may_become_hot(data[at:])
@@ -348,7 +304,7 @@ class Poller:
                 break
             said.append(answer)
             at = end
-        client.data = data[at:]
+        client.data = data[at:] if at < total else b""
         if said:
             client.out = said[0] if len(said) == 1 else b"".join(said)
             self._unsent.append((client, hot))
@@ -367,13 +323,13 @@ class Poller:
             return
         elif answered or client.place is not self._begun:
             self._move(client, self._begun)
-        if client.stream.tls and _undecoded(client.stream.socket):
+        if client.tls and _undecoded(client.socket):
             self._more.append(client)
 
     def _send(self, client: _Client) -> bool:
         """Send what is to be sent; whether the client took it all. Else it is blocked until it does."""
         try:
-            sent = client.stream.socket.send(client.out)
+            sent = client.socket.send(client.out)
         except _WAIT:
             sent = 0
         except (OSError, ValueError):
@@ -390,25 +346,25 @@ class Poller:
 
     def _flush(self, client: _Client) -> None:
         if self._send(client):
-            if not self._listeners:
+            if self._acceptor.stopped:
                 self._drop(client)
                 return
             self._watch(client, selectors.EVENT_READ)
             self._move(client, self._idle)
             if client.data:
                 self._answer(client, client.data)
-            elif _undecoded(client.stream.socket):
+            elif _undecoded(client.socket):
                 self._more.append(client)
 
     def _give(self, client: _Client, data: bytes) -> None:
         begun_at = client.since if client.place is self._begun else self._now
-        self._forget(client.stream.socket)
+        self._forget(client.socket)
         client.place.pop(client, None)
         self._hand_over(client.stream, data, begun_at + self._timeouts.header_s)
 
     def _drop(self, client: _Client) -> None:
         client.place.pop(client, None)
-        self._forget(client.stream.socket)
+        self._forget(client.socket)
         client.stream.close()
         if not len(self):
             self._empty.set()
@@ -420,7 +376,7 @@ class Poller:
         place[client] = None
 
     def _watch(self, client: _Client, events: int) -> None:
-        self._selector.modify(client.stream.socket, events, client)
+        self._selector.modify(client.socket, events, client)
 
     def _forget(self, watched: Socket) -> None:
         with contextlib.suppress(KeyError, ValueError):
@@ -441,14 +397,9 @@ class Poller:
             for place, seconds in places:
                 while place and (client := next(iter(place))).since + seconds <= now:
                     self._drop(client)
-            if not self._accepting and self._listeners:
-                self._listen()
+            self._acceptor.listen()
 
 
 def _undecoded(sock: Socket) -> bool:
     """Whether TLS holds bytes that the selector cannot see."""
     return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-
-
-def _address(name: Any) -> tuple[str, int] | None:
-    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
