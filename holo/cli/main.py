@@ -58,6 +58,9 @@ VERBS: Final = {
         "receipts": _at("receipts", "receipts", "Receipts and bundles, checked without a network."),
         "catalog": _at("catalog", "catalog", "The catalog: entries, differences, proofs."),
     },
+    "Peers": {
+        "peers": _at("peers", "peers", "Who this node is paired with, and how far apart they are."),
+    },
     "Content": {
         "put": _at("content", "put", "Store a file or folder in this home."),
         "get": _at("content", "get", "Write stored content out again."),
