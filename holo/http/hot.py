@@ -87,7 +87,14 @@ class Hot:
 
     def resolve(self, query: bytes, address: str) -> Found | None:
         """The decision that the raw ``query`` of a client at ``address`` asks for; None where it is not that plain."""
-        parts = plain_name(query[_HANDLE_CHARS:]) if query.startswith(_HANDLE) else None
+        if not query.startswith(_HANDLE):
+            return self._resolve_decoded(query, address)
+        text = query[_HANDLE_CHARS:]
+        if not self._limited:
+            found = self._plain.find_bound(self._view, text)
+            if found is not None:
+                return found
+        parts = plain_name(text)
         if parts is None:
             return self._resolve_decoded(query, address)
         if self._limited and not self._may(address):

@@ -94,6 +94,7 @@ Standing: TypeAlias = tuple[bytes, int, bytes | None, bytes, int]
 
 _ENTRY_BYTES: Final = 1800  # what is kept of a namespace, with as many policies
 _CITED_MAX: Final = 4
+_NAME_BYTES: Final = limits.NAMESPACE_BYTES + limits.HANDLE_AND_TAG_BYTES + 2
 
 _ID_HEAD: Final = bytes(Cid.of(DAG_CBOR, b""))[:4]
 _KINDS: Final = {codec: str(Cid.of(codec, b""))[:-DIGEST_CHARS].encode() for codec in (RAW, DAG_CBOR, CBOR)}
@@ -138,20 +139,29 @@ class PlainAnswers:
         if data is None:
             return None if view.records.has_boxes(key) else self.unbound(kept, way, ns, handle, tag)
         if way == 0:
-            found = decode_worded(data)
-            if found is not None and found[0] == kept.policy:
-                _, statement, decision, content, codec, rev, signers = found
-                name = b"%b/%b:%b" % (ns, handle, tag)
-                numbers = _decimal(rev), _decimal(signers)
-                if codec is None:
-                    body = _PLAIN.yanked.write(name, decision, *kept.texts, statement, *numbers)
-                else:
-                    body = _PLAIN.resolved.write(
-                        name, decision, *kept.texts, statement, *numbers, _KINDS[codec], content
-                    )
-                return Found(_ID_KIND + decision, body)
+            found = _word(kept, b"%b/%b:%b" % (ns, handle, tag), data)
+            if found is not None:
+                return found
         standing = decode_one_standing(data)
         return None if standing is None else self.bound(view, kept, way, ns, handle, tag, standing)
+
+    def find_bound(self, view: View, text: bytes) -> Found | None:
+        """The plain decision about a bound name, in a namespace that was looked at in this snapshot; else None.
+
+        ``text`` may be anything, for only a name leads to the row of one, and to no other's.
+        """
+        ns, _, path = text.partition(b"/")
+        kept = self._kept.get(ns)
+        if kept is None or kept.seen != view.commit or kept.held or len(text) > _NAME_BYTES:
+            return None
+        handle, colon, tag = path.partition(b":")
+        if not colon:
+            tag = _DEFAULT_TAG
+            text = b"%b:%b" % (text, tag)
+        elif b"/" in tag:  # in a key it would look like a part of the handle
+            return None
+        data = view.records.current_bytes(b"%b\0%b/%b" % (ns, handle, tag))
+        return None if data is None else _word(kept, text, data)
 
     def committed(self, view: View, ns: bytes, genesis: Cid, policy: Cid) -> Kept:
         """What is kept of a namespace that is not held, with this genesis and policy in effect, whenever that was."""
@@ -251,6 +261,18 @@ class PlainAnswers:
     def _forget(self, ns: bytes) -> None:
         if self._kept.pop(ns, None) is not None:
             self.kept_bytes -= _ENTRY_BYTES
+
+
+def _word(kept: Kept, name: bytes, data: bytes) -> Found | None:
+    """The plain decision about a name whose row is ``data``; None where it is not worded, or for another policy."""
+    found = decode_worded(data)
+    if found is None or found[0] != kept.policy:
+        return None
+    _, statement, decision, content, codec, rev, signers = found
+    values = (name, decision, *kept.texts, statement, _decimal(rev), _decimal(signers))
+    if codec is None:
+        return Found(_ID_KIND + decision, _PLAIN.yanked.write(*values))
+    return Found(_ID_KIND + decision, _PLAIN.resolved.write(*values, _KINDS[codec], content))
 
 
 def _names(ns: bytes, handle: bytes, tag: bytes) -> tuple[bytes, bytes, bytes]:

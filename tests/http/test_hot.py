@@ -234,6 +234,29 @@ async def test_a_statement_under_an_earlier_policy_keeps_its_thresholds() -> Non
             await check(edge, hot, queries_about(world))
 
 
+async def test_text_that_is_no_name_leads_to_none() -> None:
+    """However it is cut into parts: there are more ways to write the key of a name than to write the name."""
+    world = World()
+    world.bind("app/x/dev", "one")
+    world.bind("app/x/latest", "two")
+    with node_of(world) as node:
+        node.deliver(*world.items)
+        edge = edge_of(node.store)
+        hot = Hot(edge)
+        assert ask(hot, b"handle=acme/app/x:dev") is not None  # from here on something is kept of acme
+        bound = [b"app/x:dev", b"app/x:latest", b"app/x"]
+        others = [
+            b"app/x/dev", b"app/x:", b"app:x/dev", b"app:x:dev", b"app/x:dev:", b"app/x:dev/", b"/app/x:dev",
+            b"app//x:dev", b"app/x:dev%20", b"app\0x:dev", b"app/x:dev\r", b"app/x:" + b"d" * 600, b"", b":", b"/",
+            b"app/x:dev@x", b"app/x%3adev", b"app/x:dev&tag=dev",
+        ]  # fmt: skip
+        with begun(hot), node.store.view() as view:
+            for text in (*bound, *others):
+                found = edge.plain.find_bound(view, b"acme/" + text)
+                assert (found is not None) == (text in bound), text
+        await check(edge, hot, [b"handle=acme/" + text for text in (*bound, *others) if text.decode().isprintable()])
+
+
 async def test_what_is_kept_is_bounded_and_forgotten_without_harm() -> None:
     """With room for the forms of two or three namespaces, twenty are answered, again and again."""
     many = [World(ns=f"ns{at}") for at in range(20)]
