@@ -41,7 +41,7 @@ class Brought:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A head that was accepted before."""
+    """A head that is kept: accepted, or older than the newest accepted and in no contradiction to what is kept."""
 
     head: Head
     envelope: bytes
@@ -51,9 +51,10 @@ class Known:
 class Verdict:
     """What to make of a head.
 
-    ``accepted``: the newest of its log; ``opened``: the first of a log; ``stale``: nothing new; ``need-proof``: newer,
-    and it takes the consistency proof between sizes ``old`` and ``new``; ``equivocation``: with ``evidence``;
-    ``refused``: with ``error``.
+    ``accepted``: the newest of its log; ``opened``: the first of a log; ``stale``: not newer; ``need-proof``: newer, and
+    it takes the consistency proof between sizes ``old`` and ``new``; ``equivocation``: with ``evidence``; ``refused``:
+    with ``error``. ``keep`` says whether it belongs to what is known from now on: an old head, which nothing proves,
+    too, for its signer has to stand by it.
     """
 
     status: Status
@@ -61,6 +62,7 @@ class Verdict:
     new: int = 0
     evidence: Evidence | None = None
     error: Rejected | None = None
+    keep: bool = False
 
 
 def open_note(note: HeadNote) -> Brought:
@@ -72,10 +74,10 @@ def open_note(note: HeadNote) -> Brought:
 
 
 def judge_head(brought: Brought, known: Sequence[Known]) -> Verdict:
-    """What to make of a head, ``known`` being the heads of its log that were accepted before, in order of seq."""
+    """What to make of a head, ``known`` being the heads that are kept of its log, in order of seq."""
     head = brought.head
     if not known:
-        return Verdict("opened")
+        return Verdict("opened", keep=True)
     for item in known:
         if item.head.id == head.id:
             return Verdict("stale")
@@ -83,10 +85,10 @@ def judge_head(brought: Brought, known: Sequence[Known]) -> Verdict:
             return _exposed(equivocation_of(item.envelope, brought.note.head))
     newest = known[-1].head
     if head.seq < newest.seq:
-        return Verdict("stale")
+        return Verdict("stale", keep=True)
     if newest.log_size not in (0, head.log_size):  # a larger log, since it did not shrink
         return _proved(brought, known[-1])
-    return Verdict("accepted")
+    return Verdict("accepted", keep=True)
 
 
 def _proved(brought: Brought, newest: Known) -> Verdict:
@@ -98,7 +100,7 @@ def _proved(brought: Brought, newest: Known) -> Verdict:
     except Rejected as error:
         evidence = history_of(newest.envelope, note.head, note.proof)
         return Verdict("refused", error=error) if evidence is None else _exposed(evidence)
-    return Verdict("accepted")
+    return Verdict("accepted", keep=True)
 
 
 def _exposed(evidence: Evidence | None) -> Verdict:

@@ -1,4 +1,4 @@
-"""What is kept of other nodes: heads accepted of their logs, and what they signed about this node (spec section 3.6).
+"""What is kept of other nodes: heads of their logs, and what they signed about this node (spec section 3.6).
 
 Of the log a node is at, the newest heads are kept, of earlier ones the last, and of so many logs; of nodes that this
 one is not paired with, so many for each peer that told of them. What meets a bound of its own is dropped at its oldest
@@ -16,7 +16,7 @@ from holo.core import limits
 from holo.core.cid import CID_BYTES, Cid
 from holo.core.envelope import decode_envelope, open_statement
 from holo.core.errors import HoloError, Rejected
-from holo.core.head import HEAD_TYPE, Head, contradiction, parse_head
+from holo.core.head import HEAD_TYPE, Head, contradiction, open_log_genesis, parse_head
 from holo.core.keys import KID_BYTES, KID_PREFIX, Kid, did_of
 from holo.core.peer_receipts import CONVERGENCE_RECEIPT, ConvergenceReceipt, parse_convergence_receipt
 from holo.core.witness import Brought, HeadNote, Known, Verdict, judge_head, open_note
@@ -45,8 +45,8 @@ def judge(records: RecordsReader, brought: Brought) -> Verdict:
     return judge_head(brought, known_beside(records, brought.head.signer, brought.head.log, brought.head.seq))
 
 
-def accept(records: RecordsWriter, brought: Brought, by: Kid, pinned: Collection[Kid]) -> None:
-    """Keep a head that was judged to be its log's newest. Raises ``heads-full``; then nothing is written.
+def keep(records: RecordsWriter, brought: Brought, by: Kid, pinned: Collection[Kid]) -> None:
+    """Keep a head that was judged to be kept. Raises ``heads-full``; then nothing is written.
 
     ``by`` is the peer that brought it, ``pinned`` are the nodes this one is paired with.
     """
@@ -63,7 +63,7 @@ def accept(records: RecordsWriter, brought: Brought, by: Kid, pinned: Collection
 
 
 def known_beside(records: RecordsReader, node: Kid, log: Cid, seq: int) -> list[Known]:
-    """Of the heads accepted of a log those next to ``seq`` and the newest, in order.
+    """Of the heads kept of a log those next to ``seq`` and the newest, in order.
 
     What contradicts any of the log's contradicts one of these: between heads that agree, sizes only rise.
     """
@@ -115,18 +115,28 @@ def genesis_of(records: RecordsReader, node: Kid, log: Cid) -> bytes | None:
 def _open_log(records: RecordsWriter, brought: Brought) -> None:
     node = brought.head.signer
     logs = sorted((cbor2.loads(value)[1], key) for key, value in records.rows_under(_LOGS, node + _CID_PREFIX))
-    for _, key in logs[: len(logs) + 1 - limits.LOGS_PER_NODE]:
+    for _, key in logs[: max(0, len(logs) + 1 - limits.LOGS_PER_NODE)]:
         _keep_newest(records, node, Cid(key[KID_BYTES:]), 0)
         records.delete_row(_LOGS, key)
-    for _, key in logs:
-        _keep_newest(records, node, Cid(key[KID_BYTES:]), 1)
-    number = logs[-1][0] + 1 if logs else 0
+    followers = [number for number, key in logs if _follows(records, key, brought.head.log)]
+    if followers:
+        number = min(followers) - 1  # it was begun before one that is known already
+    else:
+        number = logs[-1][0] + 1 if logs else 0
+        for _, key in logs:
+            _keep_newest(records, node, Cid(key[KID_BYTES:]), 1)
     records.put_row(_LOGS, node + brought.head.log, cbor2.dumps([brought.note.genesis, number]))
+
+
+def _follows(records: RecordsReader, key: bytes, log: Cid) -> bool:
+    """Whether the log with this key names ``log`` as the one before it."""
+    value = records.row_at(_LOGS, key)
+    return value is not None and open_log_genesis(cbor2.loads(value)[0]).prev_log == log
 
 
 def _keep_newest(records: RecordsWriter, node: Kid, log: Cid, count: int) -> None:
     keys = [key for key, _ in records.rows_under(_HEADS, node + log)]
-    for key in keys[: len(keys) - count]:
+    for key in keys[: max(0, len(keys) - count)]:
         records.delete_row(_HEADS, key)
 
 
@@ -145,7 +155,7 @@ def remember(records: RecordsWriter, signer: Kid, envelope: bytes) -> None:
     kept = [key for key, _ in records.rows_under(_CONVERGENCES, signer)]
     number = int.from_bytes(kept[-1][KID_BYTES:], "big") + 1 if kept else 0
     records.put_row(_CONVERGENCES, signer + number.to_bytes(8, "big"), envelope)
-    for key in kept[: len(kept) + 1 - limits.CONVERGENCES_PER_PEER]:
+    for key in kept[: max(0, len(kept) + 1 - limits.CONVERGENCES_PER_PEER)]:
         records.delete_row(_CONVERGENCES, key)
 
 

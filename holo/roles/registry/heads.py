@@ -62,6 +62,7 @@ class _Looked:
     noted: Noted
     brought: Brought | None = None
     evidence: Evidence | None = None
+    keep: bool = False
 
 
 class PeerHeads:
@@ -124,7 +125,7 @@ class PeerHeads:
     def _note(self, notes: Sequence[HeadNote], by: Kid, pinned: frozenset[Kid]) -> list[_Looked]:
         with self._store.view() as view:
             looked = [self._look(view, note) for note in notes]
-        if any(item.noted.status in ("accepted", "opened") for item in looked):
+        if any(item.keep for item in looked):
             return self._store.write(lambda records, _: [self._keep(records, item, by, pinned) for item in looked])
         return looked
 
@@ -155,13 +156,13 @@ class PeerHeads:
         return _Looked(Noted("stale" if seen else "own-unknown", view.node, head), brought)
 
     def _keep(self, records: RecordsWriter, item: _Looked, by: Kid, pinned: frozenset[Kid]) -> _Looked:
-        """Judge again what was to be accepted, by what is known in this transaction, and keep it."""
-        if item.brought is None or item.noted.status not in ("accepted", "opened"):
+        """Judge again what was to be kept, by what is known in this transaction, and keep it."""
+        if item.brought is None or not item.keep:
             return item
         item = _judged(records, item.brought)
-        if item.brought is not None and item.noted.status in ("accepted", "opened"):
+        if item.brought is not None and item.keep:
             try:
-                followed.accept(records, item.brought, by, pinned)
+                followed.keep(records, item.brought, by, pinned)
             except Rejected as error:
                 return _Looked(replace(item.noted, status="refused", error=error))
         return item
@@ -175,7 +176,7 @@ class PeerHeads:
             node = frozenset((brought.head.signer,))
 
             def remember(records: RecordsWriter, journal: Journal) -> None:
-                followed.accept(records, brought, brought.head.signer, node)
+                followed.keep(records, brought, brought.head.signer, node)
 
             self._store.write(remember)
         self._store.open_new_log()
@@ -186,7 +187,7 @@ def _judged(records: RecordsReader, brought: Brought) -> _Looked:
     head = brought.head
     verdict = followed.judge(records, brought)
     noted = Noted(verdict.status, head.signer, head, verdict.old, verdict.new, error=verdict.error)
-    return _Looked(noted, brought, verdict.evidence)
+    return _Looked(noted, brought, verdict.evidence, verdict.keep)
 
 
 def known_heads(view: View) -> list[followed.Followed]:
