@@ -107,7 +107,7 @@ async def test_the_hot_way_gives_what_the_resource_gives() -> None:
         raw = b"handle=acme/app:dev&receipt=1"
         assert ask_signed(hot, raw) is None  # before the first head
         node.store.make_head()
-        edge.registry.mark = edge.registry._read_mark()
+        edge.registry._progress.advance()
         for accept, media_type in ((None, JSON), (b"*/*", JSON), (b"application/cose", COSE)):
             answer = await get_resolve(edge, call_of(edge, raw, accepts=media_type))
             found = ask_signed(hot, raw, accept)

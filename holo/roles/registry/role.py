@@ -7,11 +7,10 @@ second after the first change, or at once after enough of them, and now and then
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NoReturn
 
 import structlog
@@ -31,6 +30,8 @@ from holo.roles.registry.convergence import Convergence
 from holo.roles.registry.denials import Allowance, party_of, refused, unopened
 from holo.roles.registry.heads import Noted, PeerHeads, known_heads
 from holo.roles.registry.opening import Opened, Opener, RunSync
+from holo.roles.registry.progress import Mark, Progress, Standing
+from holo.roles.registry.queue import Waiting, WriteQueue
 from holo.roles.registry.turns import loop_goes_first
 from holo.store.evidence import EvidenceSubmission
 from holo.store.followed import Followed, last_of
@@ -43,41 +44,8 @@ from holo.store.view import View
 _ANSWERED_AT_ONCE: Final = 2
 _ANSWERED_IN_ROUNDS: Final = 32
 _HEADS_IN_INTERVAL: Final = 2
-_ENDORSEMENT_BYTES: Final = 34 + 64  # a kid and its signature
 
 _log = structlog.get_logger("holo.registry")
-
-
-@dataclass(slots=True)
-class _Waiting:
-    request: Request
-    size_bytes: int
-    done: trio.Event
-    results: list[Result] | None = None
-    error: HoloError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far the store has come: the number of the log, its size, and how many heads were signed."""
-
-    log: int
-    size: int
-    heads: int
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The newest head: how far it goes in which log, and what to cite it by, as text; None before the first."""
-
-    log: int
-    log_size: int
-    catalog: str | None
-    head: str | None
-
-    def covers(self, log: int, seq: int) -> bool:
-        """Whether a receipt is in it, or was in a log before."""
-        return self.head is not None and (log != self.log or seq < self.log_size)
 
 
 class Registry:
@@ -99,16 +67,12 @@ class Registry:
         self._settings = settings
         self._clock_ms = clock_ms
         self._denials = Allowance(anonymous.denials_per_minute)
-        self._send, self._receive = trio.open_memory_channel[_Waiting](limits.WRITE_QUEUE)
+        self._queue = WriteQueue()
         self._opening = 0
-        self._queued_bytes = 0
         self._opener = Opener(store.turn, run_sync)
-        self._changed = trio.Event()
-        self._standing: Standing | None = None
-        self._standing_at = (-1, -1)
+        self._progress = Progress(store)
         self._heads = PeerHeads(store, run_sync, self._expose, self.sign_head)
         self._convergence = Convergence(store, run_sync, self._expose)
-        self.mark = self._read_mark()
         self.refused: Counter[str] = Counter()
         self.admitted: Counter[str] = Counter()
 
@@ -122,18 +86,22 @@ class Registry:
         return self._store.view()
 
     @property
+    def mark(self) -> Mark:
+        """How far the store has come."""
+        return self._progress.mark
+
+    @property
     def standing(self) -> Standing:
         """The newest head that is known to the event loop."""
-        mark = self.mark
-        if self._standing is None or (mark.log, mark.heads) != self._standing_at:
-            with self.view() as view:
-                found, state = view.head(), view.log
-            log_size, catalog, head = (
-                (0, None, None) if found is None else (found[0].log_size, str(found[0].catalog), str(found[0].id))
-            )
-            self._standing = Standing(state.number, log_size, catalog, head)
-            self._standing_at = mark.log, mark.heads
-        return self._standing
+        return self._progress.standing
+
+    async def changed_from(self, mark: Mark) -> Mark:
+        """Wait until the store is past ``mark``; returns where it is."""
+        return await self._progress.changed_from(mark)
+
+    async def head_covering(self, seq: int, log: int, timeout_s: float) -> bool:
+        """Wait at most ``timeout_s`` for a head whose log covers entry ``seq``; whether there is one."""
+        return await self._progress.head_covering(seq, log, timeout_s)
 
     async def admit(self, records: Sequence[Incoming], *, atomic: bool = False, relayed: bool = False) -> list[Result]:
         """What became of each record: its :class:`Outcome`, durable and with its receipt, or why it was refused.
@@ -180,8 +148,7 @@ class Registry:
             with loop_goes_first(self._store.turn) if beside else nullcontext():
                 await self._own(task_status)
         finally:
-            self._answer(self._queued(), Overloaded("stopping", "the node is stopping"))
-            self._receive.close()  # from here on a write is refused at once, and nobody is left waiting
+            self._queue.close()
 
     async def _own(self, task_status: trio.TaskStatus[None]) -> NoReturn:
         dirty_since = self._dirty_since()
@@ -193,11 +160,11 @@ class Registry:
         task_status.started()
         while True:
             due = self._due(dirty_since, last_head)
-            batch = await self._next_batch(due)
+            batch = await self._queue.take(due)
             with trio.CancelScope(shield=True):
                 if batch:
                     await self._commit(batch)
-                    if dirty_since is None and self._unsigned():
+                    if dirty_since is None and self._progress.unsigned():
                         dirty_since = trio.current_time()
                 if self._head_is_due(dirty_since, last_head):
                     signed = await self._try_head()
@@ -216,25 +183,9 @@ class Registry:
 
         Where there is no room for it, the next start signs it.
         """
-        if self._unsigned():
+        if self._progress.unsigned():
             with trio.CancelScope(shield=True):
                 await self._try_head()
-
-    async def changed_from(self, mark: Mark) -> Mark:
-        """Wait until the store is past ``mark``; returns where it is."""
-        while self.mark == mark:
-            await self._changed.wait()
-        return self.mark
-
-    async def head_covering(self, seq: int, log: int, timeout_s: float) -> bool:
-        """Wait at most ``timeout_s`` for a head whose log covers entry ``seq``; whether there is one."""
-        with trio.move_on_after(timeout_s):
-            while True:
-                mark, standing = self.mark, self.standing
-                if standing.log != log or standing.log_size > seq:
-                    return True
-                await self.changed_from(mark)
-        return False
 
     # --- other nodes
 
@@ -258,7 +209,7 @@ class Registry:
     async def sign_convergence(self, peer: Kid, states: Sequence[Agreed], cites: Cid | None = None) -> bytes | None:
         """The receipt that this node holds ``states``, found at ``peer`` too; None where none is given now."""
         envelope = await self._convergence.sign(peer, states, cites)
-        self._advance()
+        self._progress.advance()
         return envelope
 
     async def note_convergence(self, envelopes: Sequence[bytes], *, by: Kid) -> list[HoloError | None]:
@@ -297,23 +248,10 @@ class Registry:
             return own_nodes(view.records, item.policy, item.nodes)
 
     async def _submit(self, request: Request, relayed: bool) -> list[Result]:
-        waiting = _Waiting(request, sum(map(_size_bytes, request.submissions)), trio.Event())
-        if self._queued_bytes + waiting.size_bytes > limits.WRITE_QUEUE_BYTES:
-            raise Overloaded("overloaded", f"{self._queued_bytes} bytes of writes are waiting")
-        try:
-            self._send.send_nowait(waiting)
-        except trio.WouldBlock:
-            raise Overloaded("overloaded", f"{limits.WRITE_QUEUE} writes are waiting") from None
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            raise Overloaded("stopping", "the node is stopping") from None
-        self._queued_bytes += waiting.size_bytes
-        await waiting.done.wait()
-        if waiting.error is not None:
-            raise waiting.error
-        assert waiting.results is not None
+        results = await self._queue.put(request)
         if not relayed:
-            await self._deny(list(refused(request.submissions, waiting.results)))
-        return waiting.results
+            await self._deny(list(refused(request.submissions, results)))
+        return results
 
     async def log_denial(self, denial: Denial) -> None:
         """Log one refusal, as far as the allowance goes."""
@@ -335,50 +273,29 @@ class Registry:
                 await self._run_sync(self._store.log_denials, logged)
         except Overloaded:
             return  # no room: the refusal stands without its receipt
-        self._advance()
+        self._progress.advance()
 
-    async def _next_batch(self, due: float) -> list[_Waiting]:
-        """The first of what is queued, once anything is; nothing once ``due`` has come. No request is divided."""
-        batch: list[_Waiting] = []
-        with trio.move_on_at(due):
-            batch.append(await self._receive.receive())
-        if batch:
-            batch.extend(self._queued(limits.WRITE_BATCH - len(batch[0].request.submissions)))
-        return batch
-
-    def _queued(self, submissions: float = math.inf) -> list[_Waiting]:
-        """What waits in the queue, taken from it until there are so many submissions."""
-        batch: list[_Waiting] = []
-        while submissions > 0:
-            try:
-                batch.append(self._receive.receive_nowait())
-            except (trio.WouldBlock, trio.ClosedResourceError):
-                break
-            submissions -= len(batch[-1].request.submissions)
-        return batch
-
-    async def _commit(self, batch: list[_Waiting]) -> None:
+    async def _commit(self, batch: list[Waiting]) -> None:
         """Commit a batch durably, then answer everybody in it. A failed store ends the task, and with it the node."""
         try:
             results = await self._run_sync(self._store.commit, [item.request for item in batch])
         except HoloError as error:
-            self._answer(batch, error)
+            self._queue.refuse(batch, error)
             if not isinstance(error, Overloaded):
                 raise
             return
         except BaseException:
-            self._answer(batch, HoloError("internal", "the commit failed"))
+            self._queue.refuse(batch, HoloError("internal", "the commit failed"))
             raise
-        self._advance()
+        self._progress.advance()
         self._tell(batch, results)
         for at, (item, result) in enumerate(zip(batch, results, strict=True), start=1):
-            item.results = result
-            self._release(item)
+            self._queue.answer(item, result)
             # An answer is work, too: were all of them woken at once, whoever reads would wait until all are worded.
             if at % max(_ANSWERED_AT_ONCE, len(batch) // _ANSWERED_IN_ROUNDS) == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _tell(self, batch: list[_Waiting], results: list[list[Result]]) -> None:
+    def _tell(self, batch: list[Waiting], results: list[list[Result]]) -> None:
         if self.on_commit is None:
             return
         new = [
@@ -389,15 +306,6 @@ class Registry:
         ]
         if new:
             self.on_commit(new)
-
-    def _answer(self, batch: list[_Waiting], error: HoloError) -> None:
-        for item in batch:
-            item.error = error
-            self._release(item)
-
-    def _release(self, item: _Waiting) -> None:
-        self._queued_bytes -= item.size_bytes
-        item.done.set()
 
     async def _try_head(self) -> bool:
         """Sign a head if there is room for it. A full disk, which strangers can cause, must not end the reading too."""
@@ -413,30 +321,12 @@ class Registry:
         except Overloaded as error:
             _log.warning("head not signed", code=error.code, detail=error.detail)
             raise
-        self._advance()
+        self._progress.advance()
         _log.debug("head", seq=head.statement.value["seq"], catalog=str(head.statement.value["catalog"]))
         return head
 
-    def _advance(self) -> None:
-        """Tell everyone who waits that the store has moved."""
-        mark = self._read_mark()
-        if mark != self.mark:
-            self.mark = mark
-            self._changed.set()
-            self._changed = trio.Event()
-
-    def _read_mark(self) -> Mark:
-        with self._store.view() as view:
-            state = view.log
-        return Mark(state.number, state.size, state.heads)
-
-    def _unsigned(self) -> int:
-        with self._store.view() as view:
-            state = view.log
-            return state.size - state.head_size
-
     def _dirty_since(self) -> float | None:
-        return trio.current_time() if self._unsigned() else None
+        return trio.current_time() if self._progress.unsigned() else None
 
     def _due(self, dirty_since: float | None, last_head: float) -> float:
         idle = last_head + self._settings.head_idle_ms / 1000
@@ -447,18 +337,9 @@ class Registry:
     def _head_is_due(self, dirty_since: float | None, last_head: float) -> bool:
         if trio.current_time() >= self._due(dirty_since, last_head):
             return True
-        if dirty_since is None or self._unsigned() < self._settings.head_changes:
+        if dirty_since is None or self._progress.unsigned() < self._settings.head_changes:
             return False
         # Those who write wait for a head, too: while there are any, it is not signed after every few changes.
-        if not self._opening and not self._receive.statistics().current_buffer_used:
+        if not self._opening and not self._queue.length:
             return True
         return trio.current_time() >= last_head + self._settings.head_interval_ms / 1000 / _HEADS_IN_INTERVAL
-
-
-def _size_bytes(submission: Submission) -> int:
-    """What a submission brings: payload, signatures with their keys, nodes."""
-    if isinstance(submission, EvidenceSubmission):
-        return len(submission.evidence.bytes)
-    record = submission.record
-    nodes = submission.nodes if isinstance(submission, PolicySubmission) else ()
-    return len(record.statement.bytes) + len(record.endorsements) * _ENDORSEMENT_BYTES + sum(map(len, nodes))
