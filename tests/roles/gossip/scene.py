@@ -103,7 +103,7 @@ class Scene:
         self.peers: list[Peer] = []
         self._folder = folder
         self._stack = stack
-        self._nursery = nursery
+        self.nursery = nursery
 
     def clock_ms(self) -> int:
         return 1_700_000_000_000 + int(trio.current_time() * 1000)
@@ -111,8 +111,8 @@ class Scene:
     async def add(self, name: str, *, pinned: bool = True, hosting: Hosting | None = None, **settings: Any) -> Peer:
         """A node that runs."""
         peer = self.make(name, pinned=pinned, hosting=hosting, **settings)
-        await self._nursery.start(peer.registry.run)
-        await self._nursery.start(peer.gossip.run)
+        await self.nursery.start(peer.registry.run)
+        await self.nursery.start(peer.gossip.run)
         return peer
 
     def make(self, name: str, *, pinned: bool = True, hosting: Hosting | None = None, **settings: Any) -> Peer:
