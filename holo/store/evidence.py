@@ -67,13 +67,13 @@ def admit_evidence(records: RecordsWriter, journal: Journal, evidence: Evidence)
 
 def standing_against(records: RecordsReader, subject: Kid) -> Cid | None:
     """The id of the evidence against a key, if there is any."""
-    data = records.row_at(_TABLE, subject)
+    data = records.row(_TABLE, subject)
     return None if data is None else Cid(data)
 
 
 def evidence_bytes(records: RecordsReader, evidence: Cid) -> bytes | None:
     """The object ``evidence``, if it stands here."""
-    return records.row_at(_TABLE, evidence)
+    return records.row(_TABLE, evidence)
 
 
 def exposed(records: RecordsReader) -> Iterator[tuple[Kid, Cid]]:

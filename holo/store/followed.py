@@ -51,7 +51,7 @@ def keep(records: RecordsWriter, brought: Brought, by: Kid, pinned: Collection[K
     ``by`` is the peer that brought it, ``pinned`` are the nodes this one is paired with.
     """
     head, node = brought.head, brought.head.signer
-    if records.row_at(_LOGS, node + head.log) is None:
+    if records.row(_LOGS, node + head.log) is None:
         if node not in pinned and not is_followed(records, node):
             told_of = sum(1 for _ in records.rows_under(_LOGS, by + KID_PREFIX))
             if told_of >= limits.NODES_PER_PEER:
@@ -108,7 +108,7 @@ def heads_kept(records: RecordsReader) -> Iterator[tuple[Kid, Cid, int, bytes]]:
 
 def genesis_of(records: RecordsReader, node: Kid, log: Cid) -> bytes | None:
     """The envelope of a log's genesis."""
-    value = records.row_at(_LOGS, node + log)
+    value = records.row(_LOGS, node + log)
     return None if value is None else cbor2.loads(value)[0]
 
 
@@ -130,7 +130,7 @@ def _open_log(records: RecordsWriter, brought: Brought) -> None:
 
 def _follows(records: RecordsReader, key: bytes, log: Cid) -> bool:
     """Whether the log with this key names ``log`` as the one before it."""
-    value = records.row_at(_LOGS, key)
+    value = records.row(_LOGS, key)
     return value is not None and open_log_genesis(cbor2.loads(value)[0]).prev_log == log
 
 

@@ -43,7 +43,7 @@ class RecordsReader:
 
     # --- rows as they lie, for those who have tables of their own
 
-    def row_at(self, table: str, key: bytes) -> bytes | None:
+    def row(self, table: str, key: bytes) -> bytes | None:
         data = self._r.get(table, key)
         return None if data is None else bytes(data)
 
@@ -221,9 +221,9 @@ class RecordsReader:
         for key, value in self._r.range("nodes", b""):
             yield Cid(key), bytes(value)
 
-    def died_at(self, cid: Cid) -> int | None:
-        """The number of the head that no longer reaches a node, while it is still kept for earlier ones."""
-        data = self._r.get("dead_at", cid)
+    def revived_at(self, cid: Cid) -> int | None:
+        """The number of the last head that put a node which was there; None where none did."""
+        data = self._r.get("revived", cid)
         return None if data is None else int.from_bytes(data, "big")
 
     def sealed_node(self, cid: Cid) -> bytes | None:
@@ -307,9 +307,9 @@ class RecordsReader:
         data = self._r.get("meta", key.encode())
         return None if data is None else cbor2.loads(data)
 
-    def dead(self, before: int) -> Iterator[tuple[int, Cid]]:
-        """(head number, CID) of nodes that died at heads numbered below ``before``."""
-        for key, _ in self._r.range("dead", b"", before.to_bytes(8, "big")):
+    def buried(self, before: int) -> Iterator[tuple[int, Cid]]:
+        """(head number, CID) of nodes that heads numbered below ``before`` were the first not to reach."""
+        for key, _ in self._r.range("buried", b"", before.to_bytes(8, "big")):
             yield int.from_bytes(key[:8], "big"), Cid(key[8:])
 
 
