@@ -7,8 +7,9 @@ process were gone; what was committed is there when it starts again.
 
 from __future__ import annotations
 
+import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,13 @@ from typing import Any, Final
 import lmdb
 import trio
 
-from holo.core.errors import Overloaded
+from holo.core.cid import Cid
+from holo.core.errors import HoloError, Overloaded
 from holo.core.keys import Kid, SigningKey
 from holo.profile import Anonymous
+from holo.profile import Gossip as GossipSettings
 from holo.profile import Registry as RegistrySettings
+from holo.roles.gossip.role import Gossip
 from holo.roles.registry import Incoming, Registry
 from holo.store.ledger import Hosting
 from holo.store.store import Result, Store
@@ -30,6 +34,7 @@ from tests.sim.observer import Observer
 
 MAP_BYTES: Final = 1 << 28
 SETTINGS: Final = RegistrySettings(head_interval_ms=1000, head_idle_ms=20_000)
+GOSSIP: Final = GossipSettings()
 ANONYMOUS: Final = Anonymous(denials_per_minute=30)
 
 
@@ -56,6 +61,21 @@ class Faults:
                 raise Crash
 
 
+class Pins:
+    """Whom a node has pinned, for as long as the simulation runs."""
+
+    def __init__(self, peers: Mapping[Kid, tuple[str, ...]]) -> None:
+        self._peers = peers
+
+    def peers(self) -> Mapping[Kid, tuple[str, ...]]:
+        """Every pinned peer with its addresses."""
+        return self._peers
+
+    async def changed(self) -> None:
+        """Never: nobody adds or removes a peer."""
+        await trio.sleep_forever()
+
+
 async def run_inline(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What a thread would do, done at once."""
     await trio.lowlevel.checkpoint()
@@ -64,16 +84,17 @@ async def run_inline(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
 
 @dataclass
 class Host:
-    """A node. While it is up ``registry`` is there."""
+    """A node. While it is up ``registry`` and ``gossip`` are there."""
 
     number: int
     folder: Path
     wire: Wire
-    peers: dict[Kid, tuple[str, ...]]
+    pins: Pins
     hosting: Hosting
     observer: Observer
     skew_ms: int = 0
     registry: Registry | None = None
+    gossip: Gossip | None = None
     starts: int = 0
     _lost: list[tuple[float, float]] = field(default_factory=list)
     _faults: Faults = field(default_factory=Faults)
@@ -84,7 +105,7 @@ class Host:
 
     def __post_init__(self) -> None:
         self._down.set()
-        self.endpoint: Endpoint = self.wire.endpoint(self.kid, self.address, pins=lambda: self.peers)
+        self.endpoint: Endpoint = self.wire.endpoint(self.kid, self.address, pins=self.pins.peers)
 
     @property
     def key(self) -> SigningKey:
@@ -139,12 +160,14 @@ class Host:
             await self._live(task_status)
         except BaseExceptionGroup as group:
             _, others = group.split(Crash)
+            if others is not None and self._faults.over:  # in a process that is gone nobody is left to be told
+                _, others = others.split(HoloError)
             if others is not None:
                 raise
         except Crash:
             pass
         finally:
-            self.registry = None
+            self.registry = self.gossip = None
             self._down.set()
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
@@ -154,12 +177,24 @@ class Host:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(registry.run)
-                    self.registry = registry
+                    gossip = Gossip(
+                        store=store,
+                        door=registry,
+                        network=self.endpoint,
+                        pins=self.pins,
+                        settings=GOSSIP,
+                        rng=random.Random(self.wire.rng.random()),
+                        clock_ms=self.clock_ms,
+                        hosting=self.hosting,
+                        run_sync=run_inline,
+                    )
+                    await nursery.start(gossip.run)
+                    self.registry, self.gossip = registry, gossip
                     task_status.started()
                     try:
                         await trio.sleep_forever()
                     finally:
-                        self.registry = None
+                        self.registry = self.gossip = None
             if self._graceful:
                 with trio.CancelScope(shield=True):
                     await registry.finish()
@@ -205,6 +240,26 @@ class Host:
     async def wait_down(self) -> None:
         """Until it is down."""
         await self._down.wait()
+
+    def says(self) -> dict[str, Cid] | None:
+        """What its newest head commits to: the state of each namespace, and against whom there is evidence.
+
+        None while it is down, or has something that no head commits to.
+        """
+        if self.registry is None:
+            return None
+        with self.registry.view() as view:
+            if view.records.dirty_count():
+                return None
+            found = {row.ns: row.state for row in view.records.namespaces() if row.state is not None}
+            return found | {f"against {kid.hex()[4:12]}": evidence for kid, evidence in view.exposed()}
+
+    def exposed(self) -> set[Kid]:
+        """Whom it holds evidence against."""
+        if self.registry is None:
+            return set()
+        with self.registry.view() as view:
+            return {kid for kid, _ in view.exposed()}
 
     # --- backups
 

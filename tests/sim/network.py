@@ -315,10 +315,11 @@ class _Side:
         assert len(frame) <= limits.FRAME_BYTES, f"a frame of {len(frame)} bytes"
         await trio.lowlevel.checkpoint_if_cancelled()
         while self._closed is None and self._unread_bytes and self._unread_bytes + len(frame) > WINDOW_BYTES:
-            self._wakes_writer = self._wakes_writer or trio.Event()
+            if self._wakes_writer is None:
+                self._wakes_writer = trio.Event()
             await self._wakes_writer.wait()
         if self._closed is not None:
-            raise self._closed
+            raise LinkClosed(self._closed.code, self._closed.detail)
         self._unread_bytes += len(frame)
         when, breaks = self.wire.posted(self)
         if breaks:
@@ -331,7 +332,7 @@ class _Side:
         await trio.lowlevel.checkpoint()
         while not self._come:
             if self._over is not None:
-                raise self._over
+                raise LinkClosed(self._over.code, self._over.detail)
             assert self._wakes_reader is None, "two read one link"
             self._wakes_reader = trio.Event()
             try:

@@ -7,22 +7,26 @@ that hinders is taken away, and within a bounded time all honest nodes have to s
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from holo.core.cid import Cid
 from holo.store.fsck import check_store
 from holo.store.ledger import Hosting
 from holo.store.view import View
-from tests.records import kid
+from tests.records import key, kid
 from tests.sim.authors import Authors, genesis_of
-from tests.sim.host import Host, address_of
+from tests.sim.host import Host, Pins, address_of
+from tests.sim.liars import Harm, Liar
 from tests.sim.network import CALM, STORMY, Wire
 from tests.sim.observer import Observer, Unsafe
 from tests.sim.plan import NAMESPACES, Plan, Step
@@ -30,6 +34,11 @@ from tests.sim.schedule import run_seeded
 
 HEALING_S: Final = 120.0  # within which all are equal once nothing hinders them
 _LOOK_S: Final = 1.0
+_STILL_LYING_S: Final = 30.0  # for so long liars go on where nothing hinders them either
+
+
+class Unlike(AssertionError):
+    """Nodes that should have come to say the same have not."""
 
 
 @dataclass
@@ -80,6 +89,7 @@ class Simulation:
         self.observer = Observer(self.wire.note)
         geneses = {ns: genesis_of(ns) for ns in NAMESPACES}
         self.authors = Authors(geneses)
+        self.harm = Harm(self.authors.forbidden)
         self._verbose = verbose
         pinned = {ns: record.statement.id for ns, record in geneses.items()}
         self.hosts = [self._host(number, folder, Hosting(open=True, pinned=pinned)) for number in range(plan.nodes)]
@@ -91,11 +101,18 @@ class Simulation:
             number=number,
             folder=place,
             wire=self.wire,
-            peers={kid(f"node {peer}"): (address_of(peer),) for peer in self.plan.neighbours(number)},
+            pins=Pins({kid(f"node {peer}"): (address_of(peer),) for peer in self.plan.neighbours(number)}),
             hosting=hosting,
             observer=self.observer,
             skew_ms=self.plan.skews_ms[number],
         )
+
+    def _liar(self, number: int, kind: str) -> Liar:
+        own = key(f"node {number}")
+        peers = [(kid(f"node {peer}"), address_of(peer)) for peer in self.plan.neighbours(number)]
+        endpoint = self.wire.endpoint(own.kid, address_of(number))
+        rng = random.Random(f"liar {number} of {self.plan.seed}")
+        return Liar(kind, endpoint, own, peers, self.authors.geneses, rng, self.harm)
 
     async def run(self) -> None:
         """Everything, from the first start to the last check."""
@@ -104,9 +121,14 @@ class Simulation:
                 await nursery.start(self.wire.run)
                 for host in self.hosts:
                     await self._ensure_up(host, nursery)
+                for number, kind in enumerate(self.plan.liars, self.plan.nodes):
+                    await nursery.start(self._liar(number, kind).run)
                 await self._carry_out(nursery)
                 await self._heal(nursery)
-                await self._converge()
+                try:
+                    await self._converge()
+                finally:
+                    self._check_innocence()
                 for host in self.hosts:
                     await host.stop()
                 self._check_stores()
@@ -209,7 +231,38 @@ class Simulation:
             await self._ensure_up(host, nursery)
 
     async def _converge(self) -> None:
-        """Wait until all honest nodes have equal states. Raises `Unsafe` where they never do."""
+        """Wait until all honest nodes have equal states. Raises `Unlike` where they never do."""
+        began_s = trio.current_time()
+        self.harm.two_faced.clear()  # what was shown before may never have arrived
+        while True:
+            said = [host.says() for host in self.hosts]
+            unseen = self._unexposed()
+            waited_s = trio.current_time() - began_s
+            if said[0] is not None and all(found == said[0] for found in said) and not unseen:
+                if self.verdict.healed_s is None:
+                    self.verdict.healed_s = waited_s
+                    self._say("all are equal")
+                if waited_s >= (_STILL_LYING_S if self.plan.liars else 0):
+                    return
+            elif waited_s > HEALING_S:
+                raise Unlike(_difference(self.hosts, said) + unseen)
+            await trio.sleep(_LOOK_S)
+
+    def _unexposed(self) -> str:
+        """Liars that have shown two faces and that not every honest node has evidence against."""
+        found: list[str] = []
+        for liar, faces in sorted(self.harm.two_faced.items()):
+            if len(faces) > 1:
+                blind = [host.number for host in self.hosts if liar not in host.exposed()]
+                found.extend(f"; node {number} does not know of {liar.hex()[4:12]}" for number in blind)
+        return "".join(found)
+
+    def _check_innocence(self) -> None:
+        """That nobody honest stands accused, whatever was restored, crashed or lied about."""
+        honest = {host.kid: host.number for host in self.hosts}
+        for host in self.hosts:
+            for accused in sorted(host.exposed() & honest.keys()):
+                raise Unsafe(f"node {host.number} has evidence against node {honest[accused]}, which is honest")
 
     # --- checks over everything
 
@@ -242,6 +295,17 @@ class Simulation:
         self.verdict.log.append(line)
         if self._verbose:
             print(line)
+
+
+def _difference(hosts: Sequence[Host], states: Sequence[dict[str, Cid] | None]) -> str:
+    """Which namespaces differ, and where."""
+    found = []
+    for ns in sorted({ns for state in states if state is not None for ns in state}):
+        held = ["unsigned" if state is None else str(state.get(ns))[-6:] for state in states]
+        if len(set(held)) > 1:
+            found.append(f"{ns} is {', '.join(held)}")
+    up = ", ".join(str(host.number) for host in hosts if not host.up)
+    return "; ".join(found) + (f"; down: {up}" if up else "")
 
 
 def _memory() -> str | None:
