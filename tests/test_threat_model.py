@@ -45,7 +45,10 @@ def named_in(row: list[str]) -> list[tuple[str, Path]]:
     return [(words.strip("`"), (MODEL.parent / target).resolve()) for words, target in links if "/tests/" in target]
 
 
-@pytest.mark.parametrize("row", rows("Guarantees") + rows("Resource abuse"), ids=lambda row: str(row[0])[:40])
+PROMISES = rows("Guarantees") + rows("Resource abuse") + rows("Hostile peers")
+
+
+@pytest.mark.parametrize("row", PROMISES, ids=lambda row: str(row[0])[:40])
 def test_every_promise_has_tests_and_they_exist(row: list[str]) -> None:
     found = named_in(row)
     assert found, "a promise without a test"
@@ -53,6 +56,12 @@ def test_every_promise_has_tests_and_they_exist(row: list[str]) -> None:
         assert path.is_file(), path
         assert function.startswith("test_")
         assert function in functions(path), f"{path.name} has no {function}"
+
+
+def test_every_attack_of_a_peer_has_a_test_of_its_name() -> None:
+    for attack, *_, tests in rows("Hostile peers"):
+        words = attack.partition(":")[0].replace("-", "_").replace(" ", "_")
+        assert any(function.startswith(f"test_{words}") for function, _ in named_in([tests])), attack
 
 
 def test_every_link_leads_somewhere() -> None:
