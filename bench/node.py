@@ -37,7 +37,7 @@ class Node:
         key: Path | None = None,
         settings: Sequence[str] = (),
     ) -> None:
-        over = ["http.listen=127.0.0.1:0", "node.log_level=warning", *settings]
+        over = ["http.listen=127.0.0.1:0", "roles.gossip.listen=127.0.0.1:0", "node.log_level=warning", *settings]
         if cert is not None:
             over += [f'http.tls_cert="{cert}"', f'http.tls_key="{key}"']
         args: list[str | Path] = [HOLO, "--home", home.path, "node", "--profile", PROFILE]

@@ -1,8 +1,8 @@
 """Assembly: one visible, ordered place where a node is put together and run (architecture: one process).
 
-The order is the order of trust: the lock on the home, the key, the store, the role that owns it, the listener, and
-last the address left for others. Stopping goes the other way: no new requests, answers finished, a last head signed
-over what was admitted, the store closed, the lock given back.
+The order is the order of trust: the lock on the home, the key, the store, the role that owns it, the links to peers,
+the listener, and last the addresses left for others. Stopping goes the other way: no new requests, answers finished,
+links closed, a last head signed over what was admitted, the store closed, the lock given back.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import random
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import trio
@@ -29,6 +30,9 @@ from holo.store.home import Home, Running
 from holo.store.keyring import own_key
 from holo.store.ledger import Hosting
 from holo.store.store import Store
+
+if TYPE_CHECKING:
+    from holo.roles.gossip.role import Gossip
 
 _COLLECT_AFTER: Final = 20_000  # new objects that may be part of a cycle
 
@@ -44,13 +48,14 @@ def wall_clock_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An assembled node: its settings, its key's kid, its registry and the ASGI application over it."""
+    """An assembled node: its settings, its key's kid, its roles and the ASGI application over them."""
 
     profile: Profile
     home: Home
     kid: Kid
     store: Store
     registry: Registry
+    gossip: Gossip | None
     app: Any
 
 
@@ -61,15 +66,21 @@ class Listening:
     node: Node
     url: str
 
+    @property
+    def peer_address(self) -> str | None:
+        """HOST:PORT where peers reach it; None where it links with none."""
+        gossip = self.node.gossip
+        return next(iter(gossip.addresses), None) if gossip is not None else None
+
 
 @asynccontextmanager
 async def open_node(
-    home: Home, profile: Profile, *, clock_ms: Clock = wall_clock_ms, readonly: bool = False
+    home: Home, profile: Profile, *, clock_ms: Clock = wall_clock_ms, readonly: bool = False, linked: bool = False
 ) -> AsyncIterator[Node]:
     """A node whose roles run for the length of the block. The caller holds the home's lock.
 
     With ``readonly`` the lock may be shared and the store has to be there; nothing is written, and nobody takes what
-    would have to be.
+    would have to be. Only where it is ``linked`` peers are met, if the profile says so.
     """
     from holo.http.app import make_app
     from holo.http.edge import Edge
@@ -77,11 +88,12 @@ async def open_node(
     settings = profile.roles.registry
     if settings is None:
         raise Rejected("profile-invalid", "roles.registry is what every profile needs so far", subject="roles.registry")
+    hosting = Hosting(open=settings.admit == "open", pinned=settings.pinned)
     store = Store(
         home.records,
         own_key(home, "node"),
         clock_ms=clock_ms,
-        hosting=Hosting(open=settings.admit == "open", pinned=settings.pinned),
+        hosting=hosting,
         map_bytes=profile.store.map_bytes,
         free_reserve_bytes=profile.store.free_reserve_bytes,
         keep_heads=profile.store.keep_heads,
@@ -89,18 +101,52 @@ async def open_node(
     )
     try:
         registry = Registry(store, settings, profile.limits.anonymous, clock_ms)
-        edge = Edge(profile=profile, registry=registry, store=store, clock_ms=clock_ms)
-        node = Node(profile, home, store.key.kid, store, registry, make_app(edge))
+        gossip = _make_gossip(home, profile, registry, store, hosting, clock_ms) if linked else None
+        edge = Edge(profile=profile, registry=registry, store=store, clock_ms=clock_ms, gossip=gossip)
+        node = Node(profile, home, store.key.kid, store, registry, gossip, make_app(edge))
         if readonly:
             yield node
             return
         async with trio.open_nursery() as nursery:
             await nursery.start(registry.run)
-            yield node
+            async with trio.open_nursery() as links:
+                if gossip is not None:
+                    await links.start(gossip.run)
+                yield node
+                links.cancel_scope.cancel()
             await registry.finish()
             nursery.cancel_scope.cancel()
     finally:
         store.close()
+
+
+def _make_gossip(
+    home: Home, profile: Profile, registry: Registry, store: Store, hosting: Hosting, clock_ms: Clock
+) -> Gossip | None:
+    """The role that links with peers, over TLS; None where the profile has it off."""
+    settings = profile.roles.gossip
+    if settings is None:
+        return None
+    from holo.net.network import TlsNetwork
+    from holo.net.pins import Pins
+    from holo.roles.gossip.role import Gossip
+    from holo.store.peers_file import PeersFile
+
+    file = PeersFile(home)
+    pins = Pins(file, settings.pinned)
+    network = TlsNetwork(
+        store.key, pins, settings.address, clock_ms=clock_ms, advertised=settings.addresses, tickets=file
+    )
+    return Gossip(
+        store=store,
+        door=registry,
+        network=network,
+        pins=pins,
+        settings=settings,
+        rng=random.Random(),  # noqa: S311 - whom to push to and when to try again are no secrets
+        clock_ms=clock_ms,
+        hosting=hosting,
+    )
 
 
 @asynccontextmanager
@@ -109,16 +155,17 @@ async def listening(home: Home, profile: Profile, *, clock_ms: Clock = wall_cloc
     from holo.http.server import open_server
 
     with home.lock():
-        async with open_node(home, profile, clock_ms=clock_ms) as node:
+        async with open_node(home, profile, clock_ms=clock_ms, linked=True) as node:
             grace_s = profile.node.shutdown_grace_ms / 1000
             server = await open_server(
                 node.app, profile.http, grace_s=grace_s, answers=node.app.answers, posts=node.app.posts
             )
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(server.run)
-                home.announce(Running(url, did_of(node.kid), os.getpid(), profile.name))
+                running = Listening(node, url)
+                home.announce(Running(url, did_of(node.kid), os.getpid(), profile.name, running.peer_address or ""))
                 try:
-                    yield Listening(node, url)
+                    yield running
                 finally:
                     home.withdraw()
                     nursery.cancel_scope.cancel()
@@ -133,7 +180,8 @@ async def run_node(home: Home, profile: Profile, ready: Callable[[Listening], No
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with listening(home, profile) as running:
                 _calm_collector()
-                _log.info("ready", url=running.url, node=did_of(running.node.kid), profile=profile.name)
+                where = {"url": running.url, "peer": running.peer_address}
+                _log.info("ready", **where, node=did_of(running.node.kid), profile=profile.name)
                 ready(running)
                 async for number in signals:
                     _log.info("stopping", signal=signal.Signals(number).name)

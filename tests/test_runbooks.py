@@ -42,7 +42,7 @@ HOLO: Final = """#!/bin/sh
 export PYTHONPATH={project}
 if [ "$1" = node ]; then
     shift
-    set -- --set store.map_bytes=268435456 --set http.listen=127.0.0.1:0 --set store.free_reserve_bytes={reserve} "$@"
+    set -- --set store.map_bytes=268435456 --set http.listen=127.0.0.1:0 --set roles.gossip.listen=127.0.0.1:0 --set store.free_reserve_bytes={reserve} "$@"
     set -- node "$@"
 fi
 exec {python} -m holo "$@"

@@ -11,15 +11,19 @@ from holo.cli.invocation import Invocation
 @click.command(cls=Verb)
 @click.option("--profile", default="minimal-peer", metavar="NAME|FILE", help="Which roles and settings (minimal-peer).")
 @click.option("--http", metavar="HOST:PORT", help="Listen here; port 0 takes any free one.")
+@click.option("--peers", metavar="HOST:PORT", help="Meet peers here; port 0 takes any free one.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting over the profile, as in TOML.")
 @click.option("--check", is_flag=True, help="Only say whether the profile is right.")
 @click.pass_obj
-def node(invocation: Invocation, profile: str, http: str | None, settings: tuple[str, ...], check: bool) -> None:
+def node(
+    invocation: Invocation, profile: str, http: str | None, peers: str | None, settings: tuple[str, ...], check: bool
+) -> None:
     """Run a node on this home. It prints one line once it takes connections and stops on SIGTERM or SIGINT."""
     invocation.refuse_node("A node is run on a home, not on another node.")
     from holo.profile import load_profile
 
-    over = [*settings, *([f'http.listen="{http}"'] if http is not None else [])]
+    listeners = {"http.listen": http, "roles.gossip.listen": peers}
+    over = [*settings, *(f'{key}="{address}"' for key, address in listeners.items() if address is not None)]
     loaded = load_profile(profile, over)
     if check:
         result = {"profile": loaded.name, "valid": True, "roles": loaded.role_names}
@@ -34,6 +38,8 @@ def node(invocation: Invocation, profile: str, http: str | None, settings: tuple
 
     def ready(running: Listening) -> None:
         fields = {"url": running.url, "node": did_of(running.node.kid), "profile": loaded.name}
+        if running.peer_address is not None:
+            fields["peer"] = running.peer_address
         invocation.show(
             {"ready": True, **fields}, "ready " + " ".join(f"{name}={value}" for name, value in fields.items())
         )

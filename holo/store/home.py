@@ -33,12 +33,16 @@ _SMALL_FILE_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A node that runs on a home: where it listens, its did:key, its process id and its profile's name."""
+    """A node that runs on a home: its URL, its did:key, its process id, its profile's name, and where peers meet it.
+
+    ``peer`` is HOST:PORT, or empty where it links with no peers.
+    """
 
     url: str
     node: str
     pid: int
     profile: str
+    peer: str = ""
 
 
 class Home:
@@ -160,6 +164,7 @@ class Home:
     def announce(self, running: Running) -> None:
         """Leave the node's address for other processes. Only the holder of the exclusive lock may call it."""
         fields = {"url": running.url, "node": running.node, "pid": running.pid, "profile": running.profile}
+        fields["peer"] = running.peer
         write_atomically(self.node_file, json.dumps({"v": 1, **fields}).encode() + b"\n")
 
     def withdraw(self) -> None:
@@ -174,12 +179,12 @@ class Home:
         try:
             value = json.loads(data)
             url, node, pid = value["url"], value["node"], value["pid"]
-            profile = value.get("profile", "")
+            profile, peer = value.get("profile", ""), value.get("peer", "")
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         if not (isinstance(url, str) and isinstance(node, str) and type(pid) is int and isinstance(profile, str)):
             return None
-        return Running(url, node, pid, profile)
+        return Running(url, node, pid, profile, peer if isinstance(peer, str) else "")
 
 
 class HomeLock:

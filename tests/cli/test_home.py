@@ -68,7 +68,11 @@ def test_a_profile_is_shown_whole_and_can_be_read_back(home: Path, tmp_path: Pat
     file = tmp_path / "mine.toml"
     file.write_text(holo(None, "config", "show", "--set", "http.listen=127.0.0.1:9000").out)
     assert said(None, "config", "show", file) == shown
-    assert said(None, "config", "validate", file) == {"profile": str(file), "valid": True, "roles": ["gossip", "registry"]}
+    assert said(None, "config", "validate", file) == {
+        "profile": str(file),
+        "valid": True,
+        "roles": ["gossip", "registry"],
+    }
     file.write_text("v = 1\n[roles.registri]\n")
     problem = said(None, "config", "validate", file, expect=2)
     assert "did you mean roles.registry?" in problem["detail"]
@@ -231,7 +235,17 @@ def test_the_address_of_a_node_that_died_is_cleared(home: Path) -> None:
 
 def test_a_node_says_when_it_is_ready_and_ends_well(home: Path) -> None:
     running = subprocess.Popen(
-        command("--home", home, "node", "--http", "127.0.0.1:0", "--set", "store.free_reserve_bytes=0"),
+        command(
+            "--home",
+            home,
+            "node",
+            "--http",
+            "127.0.0.1:0",
+            "--peers",
+            "127.0.0.1:0",
+            "--set",
+            "store.free_reserve_bytes=0",
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -242,7 +256,7 @@ def test_a_node_says_when_it_is_ready_and_ends_well(home: Path) -> None:
         line = running.stdout.readline()
         words = dict(part.split("=", 1) for part in line.split()[1:])
         assert line.startswith("ready url=http://127.0.0.1:")
-        assert (set(words), words["profile"]) == ({"url", "node", "profile"}, "minimal-peer")
+        assert (set(words), words["profile"]) == ({"url", "node", "profile", "peer"}, "minimal-peer")
         assert said(home, "status")["running"]["pid"] == running.pid
         assert process("--home", home, "--json", "node", "--http", "127.0.0.1:0").code == 7
     finally:

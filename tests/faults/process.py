@@ -16,7 +16,12 @@ import httpx
 
 from tests.faults.preload import PROJECT
 
-SETTINGS = ("http.listen=127.0.0.1:0", "store.map_bytes=268435456", "store.free_reserve_bytes=0")
+SETTINGS = (
+    "http.listen=127.0.0.1:0",
+    "roles.gossip.listen=127.0.0.1:0",
+    "store.map_bytes=268435456",
+    "store.free_reserve_bytes=0",
+)
 
 
 class NodeProcess:
@@ -46,6 +51,8 @@ class NodeProcess:
             self.process.stdout.close()
             raise RuntimeError(f"no node: exit {self.process.wait(10)}\n{said}\n{self.log.read_text()[-4000:]}")
         self.url: str = said["url"]
+        self.node: str = said["node"]
+        self.peer: str = said["peer"]
         self.http = httpx.Client(base_url=self.url, timeout=30)
 
     def kill(self) -> None:

@@ -166,7 +166,7 @@ def test_a_home_that_cannot_be_written_is_read(disk: Disk) -> None:
         found = said(home, "doctor", "--fsck")
         warned = [item["detail"] for item in found["items"] if (item["verdict"], item["check"]) == ("warn", "home")]
         assert warned == [f"{home} cannot be written: only what reads works on it"]
-        for words in ("node --http 127.0.0.1:0", "keys new alice", f"put {__file__}"):
+        for words in ("node --http 127.0.0.1:0 --peers 127.0.0.1:0", "keys new alice", f"put {__file__}"):
             refused = process("--home", home, "--json", *words.split())
             assert (refused.code, refused.json["code"]) == (4, "file-denied")
             assert "Read-only file system" in refused.json["detail"]

@@ -69,7 +69,7 @@ def test_waiting_is_bounded_and_says_who_holds_it(tmp_path: Path) -> None:
 
 def test_the_address_is_whole_or_absent(tmp_path: Path) -> None:
     home = Home(tmp_path / "home").create()
-    running = Running("http://127.0.0.1:8420", "did:key:z6Mk", 42, "minimal-peer")
+    running = Running("http://127.0.0.1:8420", "did:key:z6Mk", 42, "minimal-peer", "127.0.0.1:8421")
     home.announce(running)
     assert home.running() == running
     for broken in (b"", b"{", b"[]", b'{"v": 1}', b'{"url": 1, "node": 2, "pid": "x"}', b"\xff"):

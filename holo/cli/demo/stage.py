@@ -114,7 +114,19 @@ def verb_offline(folder: Path, outside: tuple[str, int], *words: str | Path) -> 
 @contextmanager
 def node_process(home: Path) -> Iterator[NodeProcess]:
     """A node on ``home`` and a free loopback port, stopped by its process id when the block ends."""
-    args = [sys.executable, "-m", "holo", "--home", str(home), "--json", "node", "--http", "127.0.0.1:0"]
+    args = [
+        sys.executable,
+        "-m",
+        "holo",
+        "--home",
+        str(home),
+        "--json",
+        "node",
+        "--http",
+        "127.0.0.1:0",
+        "--peers",
+        "127.0.0.1:0",
+    ]
     log = (home.parent / f"{home.name}.log").open("w")
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=log, text=True, env=_child_environment())
     try:

@@ -379,6 +379,8 @@ def _single_reason() -> Iterator[None]:
         yield
     except BaseExceptionGroup as group:
         ours, others = group.split((LinkClosed, Fault, Spent))
+        if others is not None and others.split(trio.Cancelled)[1] is None:
+            raise others from None  # this end is closing already, for its own reason
         if others is not None or ours is None:
             raise
         reasons = sorted(_leaves(ours), key=lambda error: isinstance(error, LinkClosed))
