@@ -22,6 +22,11 @@ class Allowance:
         self._per_second = per_second
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a bound."""
+        return self._per_second > 0
+
     def take(self, address: str, count: int, now_s: float) -> None:
         """Use up ``count`` at ``now_s``, a monotonic time. Raises ``rate-limited`` where there is not so much left.
 

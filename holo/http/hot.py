@@ -63,7 +63,7 @@ class Hot:
         self._view = edge.store.view()
         self._begun = False
         self._plain = edge.plain
-        self._limited = edge.profile.limits.anonymous.resolve_per_second > 0
+        self._limited = edge.resolves.bounded
         self._heads = -1
         self._standing = Standing(b"", b"")
 

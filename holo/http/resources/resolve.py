@@ -8,6 +8,7 @@ asked by is kept. One that is named by its CID alone is looked for at this node'
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import trio
@@ -33,6 +34,7 @@ from holo.store.view import View
 
 _EFFORT_AT_ONCE: Final = 100  # plain answers, about a millisecond
 _EFFORT_OF_ANY: Final = 10  # what an answer takes that is not plain
+_REF: Final = attrgetter("policy_ref")
 
 POLICY_REF: Final = parameters.cid(
     "policyRef",
@@ -64,30 +66,44 @@ async def post_resolve(edge: Edge, call: Call) -> Answer:
     """Decisions about many names, all on one snapshot."""
     body = call.read_json(types.ResolvePost)
     refs: dict[str | None, Cid | None] = {None: None}
-    questions = [_question(item, index, refs) for index, item in enumerate(body.queries)]
+    # Names alone, of which any number may be asked, are not all read before the first is answered.
+    names_alone = not (body.packs or body.receipt or edge.resolves.bounded or any(map(_REF, body.queries)))
+    read = () if names_alone else body.queries
+    questions = [_question(item, index, refs) for index, item in enumerate(read)]
     packs = {pack.id: pack for pack in map(_pack, range(len(body.packs)), body.packs)}
-    edge.resolves.take(call.authority.address, len(questions), trio.current_time())
+    edge.resolves.take(call.authority.address, len(body.queries), trio.current_time())
     await _add_remote(edge, packs, refs.values(), call.authority.address)
     items: list[bytes] = []
     with edge.registry.view() as view:
         effort = 0
-        for question in questions:
-            found = None if body.receipt else _plainly(edge, view, question, packs)
+        for index, item in enumerate(body.queries):
+            found = edge.plain.find_bound(view, item.handle.encode()) if names_alone else None
             if found is not None:
                 effort += 1
                 items.append(found.body)
-            elif not body.receipt:
-                effort += _EFFORT_OF_ANY
-                items.append(decided(view, _query(question), _consumer(question.ref, packs)).body)
             else:
-                effort = _EFFORT_AT_ONCE
-                consumer = _consumer(question.ref, packs)
-                items.append(await prove(view, edge.signer.sign(view, edge.clock_ms(), _query(question), consumer)))
+                question = _question(item, index, refs) if names_alone else questions[index]
+                took, answer = await _answer(edge, view, question, packs, signed=body.receipt)
+                effort += took
+                items.append(answer)
             if effort >= _EFFORT_AT_ONCE:
                 effort = 0
                 await trio.lowlevel.checkpoint()  # a thousand of them must not keep everyone else waiting
         head = view.head()
     return Answer(_written(items, head[0] if head else None))
+
+
+async def _answer(
+    edge: Edge, view: View, question: _Question, packs: Mapping[Cid, ConsumerPolicy], *, signed: bool
+) -> tuple[int, bytes]:
+    """What an answer took, in plain ones, and its JSON."""
+    if signed:
+        receipt = edge.signer.sign(view, edge.clock_ms(), _query(question), _consumer(question.ref, packs))
+        return _EFFORT_AT_ONCE, await prove(view, receipt)
+    found = _plainly(edge, view, question, packs)
+    if found is not None:
+        return 1, found.body
+    return _EFFORT_OF_ANY, decided(view, _query(question), _consumer(question.ref, packs)).body
 
 
 async def _remote(edge: Edge, ref: Cid | None, address: str) -> ConsumerPolicy | None:
