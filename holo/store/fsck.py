@@ -239,8 +239,8 @@ def _catalog(records: RecordsReader, cache: PolicyCache) -> Iterator[Fault]:
     for cid, data in records.nodes():
         if not cid.matches(data):
             yield Fault("nodes", str(cid), "does not hash to its id")
-    for number, cid in records.dead(state.heads):
-        if records.died_at(cid) == number and not records.has_node(cid):
+    for number, cid in records.buried(state.heads):
+        if not records.has_node(cid):
             yield Fault("nodes", str(cid), f"is gone, though heads before {number} are kept that reach it")
     catalog = decode_catalog(_sound_node(records, state.catalog))
 

@@ -24,8 +24,8 @@ logs                  log number                                             env
 hashes                log number, level, index                               32 bytes of the RFC 9162 tree
 heads                 log number, seq                                        envelope
 nodes                 CID                                                    tree node, namespace state or catalog
-dead                  head number, CID                                       empty (nodes a head no longer reaches)
-dead_at               CID                                                    the head number it died at
+buried                head number, CID                                       empty (nodes that head no longer reaches)
+revived               CID                                                    the last head number it came back at
 catalogs              catalog CID                                            number of the last head that cites it
 seals                 CID                                                    tree node of a seal, never collected
 dirty                 ns 0 path, or ns 0 0 for the namespace itself          empty
@@ -40,7 +40,8 @@ evidence              255, kid                                               emp
 
 What belongs to one statement lies in one place, because a place that nothing else is near costs two pages to write.
 ``endorsements`` is empty since schema 2, and ``waiting`` new; since schema 3 ``current`` begins with a wording
-(:mod:`holo.store.wording`).
+(:mod:`holo.store.wording`), and ``buried`` and ``revived`` stand for ``dead`` and ``dead_at``, which are empty: when a
+node died was to be found by its id, at the price of a page for each.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ from holo.core.limits import INT_MAX
 DATABASES: Final = (
     "meta", "statements", "endorsements", "namespaces", "conflicts", "policies", "current", "history", "waiting",
     "boxes", "receipts", "receipt_ids", "receipt_types", "receipt_subjects", "logs", "hashes", "heads",
-    "nodes", "dead", "dead_at", "catalogs", "seals", "dirty", "peer_logs", "peer_heads", "convergences", "evidence",
+    "nodes", "dead", "dead_at", "buried", "revived", "catalogs", "seals", "dirty",
+    "peer_logs", "peer_heads", "convergences", "evidence",
 )  # fmt: skip
 
 

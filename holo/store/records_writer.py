@@ -96,26 +96,28 @@ class RecordsWriter(RecordsReader):
     def delete_box(self, ns: str, path: str, item: Boxed) -> None:
         self._w.delete("boxes", box_key(ns, path, item))
 
-    def put_node(self, cid: Cid, data: bytes) -> None:
-        self._w.put("nodes", cid, data)
-        self._w.delete("dead_at", cid)
+    def put_node(self, cid: Cid, data: bytes, head: int) -> None:
+        """Keep a node that the head numbered ``head`` reaches. One that is there may be buried; it has come back then."""
+        if self._w.contains("nodes", cid):
+            self._w.put("revived", cid, head.to_bytes(8, "big"))
+        else:
+            self._w.put("nodes", cid, data)
 
     def put_sealed_node(self, cid: Cid, data: bytes) -> None:
         self._w.put("seals", cid, data)
 
     def bury_node(self, cid: Cid, head: int) -> None:
         """Note that the head numbered ``head`` no longer reaches this node."""
-        number = head.to_bytes(8, "big")
-        self._w.put("dead", number + cid, b"")
-        self._w.put("dead_at", cid, number)
+        self._w.put("buried", head.to_bytes(8, "big") + cid, b"")
 
     def collect_node(self, cid: Cid, head: int) -> bool:
-        """Delete a node that died at ``head``, unless it has come back since. Returns whether it was deleted."""
-        number = head.to_bytes(8, "big")
-        self._w.delete("dead", number + cid)
-        if self._w.get("dead_at", cid) != number:
-            return False
-        self._w.delete("dead_at", cid)
+        """Delete a node that was buried at ``head``, unless it has come back since. Returns whether it was deleted."""
+        self._w.delete("buried", head.to_bytes(8, "big") + cid)
+        revived = self.revived_at(cid)
+        if revived is not None:
+            if revived >= head:
+                return False
+            self._w.delete("revived", cid)
         return self._w.delete("nodes", cid)
 
     def put_catalog(self, catalog: Cid, head: int) -> None:
@@ -147,6 +149,10 @@ class RecordsWriter(RecordsReader):
     def rows(self, table: str, start: bytes, stop: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
         """At most ``limit`` rows as they lie in a table; for upgrades."""
         return list(self._w.range(table, start, stop, limit=limit))
+
+    def row(self, table: str, key: bytes) -> bytes | None:
+        """A row as it lies in a table; for upgrades."""
+        return self._w.get(table, key)
 
     def put_row(self, table: str, key: bytes, value: bytes) -> None:
         """Put a row as it lies in a table."""

@@ -112,7 +112,7 @@ class Snapshot:
 
     def _catalog(self, before: Cid | None) -> Catalog:
         if before is None:
-            self._records.put_node(tree.EMPTY, tree.EMPTY_NODE)
+            self._records.put_node(tree.EMPTY, tree.EMPTY_NODE, self._number)
             return Catalog(namespaces=tree.EMPTY, evidence=tree.EMPTY)
         return decode_catalog(self._records.node(before))
 
@@ -140,7 +140,7 @@ class Snapshot:
         return cid
 
     def _put(self, cid: Cid, data: bytes) -> None:
-        self._records.put_node(cid, data)
+        self._records.put_node(cid, data, self._number)
         self._added.add(cid)
 
 
@@ -178,7 +178,7 @@ def collect(records: RecordsWriter, oldest_kept: int) -> int:
     if oldest_kept <= 0:
         return 0
     # A node that died at head n was last reached by head n-1.
-    doomed = list(records.dead(oldest_kept + 1))
+    doomed = list(records.buried(oldest_kept + 1))
     return sum(records.collect_node(cid, number) for number, cid in doomed)
 
 

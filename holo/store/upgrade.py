@@ -41,7 +41,7 @@ def from_1(write: Write) -> None:
 
 
 def from_2(write: Write) -> None:
-    """Put the wording before the standings of each name."""
+    """Put the wording before the standings of each name; note which nodes came back rather than when each died."""
     cache = PolicyCache()
 
     def word(records: RecordsWriter, key: bytes, data: bytes) -> None:
@@ -54,6 +54,7 @@ def from_2(write: Write) -> None:
         put_current(records, cache, namespace, path, decode_standings(cbor2.dumps([b"", *row])))
 
     change_rows(write, "current", word)
+    change_rows(write, "dead", _bury)
 
 
 def change_rows(write: Write, table: str, change: Change, start: bytes = b"", stop: bytes | None = None) -> None:
@@ -76,6 +77,14 @@ def _move_receipt(records: RecordsWriter, key: bytes, value: bytes) -> None:
     records.delete_row("receipt_subjects", key)
     if len(key) == CID_BYTES + _PLACE_BYTES:
         records.put_row("statements", key, b"")
+
+
+def _bury(records: RecordsWriter, key: bytes, value: bytes) -> None:
+    number, cid = key[:8], key[8:]
+    records.delete_row("dead", key)
+    if records.row("dead_at", cid) == number:  # else it came back since
+        records.delete_row("dead_at", cid)
+        records.put_row("buried", key, b"")
 
 
 def _name_what_waits(records: RecordsWriter, key: bytes, data: bytes) -> None:
