@@ -97,7 +97,7 @@ class RecordsWriter(RecordsReader):
         self._w.delete("boxes", box_key(ns, path, item))
 
     def put_node(self, cid: Cid, data: bytes, head: int) -> None:
-        """Keep a node that the head numbered ``head`` reaches. One that is there may be buried; it has come back then."""
+        """Keep a node that the head numbered ``head`` reaches. One that is there may be buried; it comes back then."""
         if self._w.contains("nodes", cid):
             self._w.put("revived", cid, head.to_bytes(8, "big"))
         else:
