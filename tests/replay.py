@@ -5,7 +5,6 @@ An operation takes a vector's input and returns its result, or raises with the c
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,40 +26,14 @@ from holo.core.names import Name
 from holo.core.resolve import Candidate, NamespaceView, decide
 from holo.store.ledger import BindingSubmission, Outcome, PolicySubmission, Submission
 from holo.store.store import Request, Store
+from tests.dag_json import from_dag_json, to_dag_json
+from tests.replay_peers import PEERS
 
 Json = Any
 Operation = Callable[[Mapping[str, Json]], Json]
 
 _DEFAULT_BOUND: Final = 1 << 20
 _CODECS: Final = {"raw": RAW, "dag-cbor": DAG_CBOR, "cbor": CBOR}
-
-
-def from_dag_json(value: Json) -> Any:
-    """The object a DAG-JSON value stands for."""
-    if isinstance(value, list):
-        return [from_dag_json(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) != {"/"}:
-        return {key: from_dag_json(item) for key, item in value.items()}
-    inner = value["/"]
-    if isinstance(inner, str):
-        return Cid.parse(inner)
-    text = inner["bytes"]
-    return base64.b64decode(text + "=" * (-len(text) % 4))
-
-
-def to_dag_json(value: Any) -> Json:
-    """The DAG-JSON form of an object."""
-    if isinstance(value, Cid):
-        return {"/": str(value)}
-    if isinstance(value, bytes):
-        return {"/": {"bytes": base64.b64encode(value).decode().rstrip("=")}}
-    if isinstance(value, Mapping):
-        return {key: to_dag_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_dag_json(item) for item in value]
-    return value
 
 
 def _bytes(texts: list[str]) -> list[bytes]:
@@ -528,6 +501,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "build-numbered-pack": _build_numbered_pack,
     "decode-pack": _decoded(pack.decode_pack),
     "ignore": _ignore,
+    **PEERS,
     "admit": _admit,
     "merge": _merge,
 }

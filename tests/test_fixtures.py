@@ -17,6 +17,7 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 # file (without .json): how many vectors it has at least. Adding some is fine; losing one is not.
 VALID = {
+    "answers": 5, "carried-records": 4, "comparisons": 7, "messages": 19, "transfers": 10,
     "admissions": 32, "bindings": 13, "bundles": 13, "catalogs": 2, "chains": 21, "cids": 12, "codec": 32,
     "consumer-policies": 2, "decisions": 40, "envelopes": 6, "globs": 29, "heads": 13, "ignores": 25, "keys": 11,
     "logs": 28, "mailboxes": 9, "manifests": 9, "merges": 26, "names": 11, "namespace-states": 3, "packs": 8,
@@ -24,6 +25,7 @@ VALID = {
     "tree-proofs": 15, "tree-values": 5, "trees": 25,
 }  # fmt: skip
 INVALID = {
+    "answers": 6, "carried-records": 13, "comparisons": 12, "messages": 70, "transfers": 18,
     "admissions": 18, "bindings": 42, "bundles": 16, "catalogs": 8, "cids": 17, "codec": 55, "consumer-policies":
     24, "decisions": 21, "envelopes": 50, "globs": 10, "heads": 30, "ignores": 11, "keys": 22, "logs": 20,
     "manifests": 18, "names": 30, "namespace-states": 20, "packs": 32, "policies": 55, "policy-steps": 21,
@@ -99,4 +101,4 @@ def test_every_invalid_vector_is_one_change_of_a_valid_one() -> None:
 
 
 def test_the_whole_is_small_enough_to_travel() -> None:
-    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.json")) < 2_200_000
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.json")) < 2_600_000

@@ -134,6 +134,16 @@ def test_the_largest_policy_fits_with_all_its_endorsers() -> None:
     assert len(item.submissions()[0]) == limits.ENDORSEMENTS_PER_RECORD
 
 
+def test_questions_are_bounded() -> None:
+    many = [Cid.of(DAG_CBOR, at.to_bytes(2, "big")) for at in range(limits.WANTED_IDS + 1)]
+    for kind in (Want, WantRecords):
+        decode_message(encode_message(kind(1, tuple(many[:-1]))))
+        assert refused(encode_message(kind(1, tuple(many)))) == "field-invalid"
+    spans = tuple(Span(f"a{at}", many[0]) for at in range(limits.WANTED_RANGES + 1))
+    decode_message(encode_message(WantRange(1, spans[:-1])))
+    assert refused(encode_message(WantRange(1, spans))) == "field-invalid"
+
+
 # --- records as they are carried
 
 

@@ -23,9 +23,9 @@ from holo.core.state import (
     state_value,
 )
 from holo.core.tree_node import decode_node, encode_node, parse_node
+from tests.dag_json import from_dag_json
 from tests.fuzz.seeds import hexes, of_vectors
 from tests.fuzz.target import Target, check_code
-from tests.replay import from_dag_json
 
 _KEYS_LOOKED_AT = 500
 
