@@ -39,6 +39,7 @@ class KnownPeer:
         self.converged_at_ms: int | None = None
         self.news = trio.Event()  # there is a reason to pull
         self.at_once = False
+        self._hurry = trio.Event()
         self._strikes = 0
         self._struck_s = 0.0
         self._over = trio.Event()
@@ -78,12 +79,18 @@ class KnownPeer:
 
     def wake(self, *, at_once: bool = False) -> None:
         """There is a reason to pull; ``at_once`` where nothing is under way that might do without."""
-        self.at_once = self.at_once or at_once
         self.news.set()
+        if at_once:
+            self.at_once = True
+            self._hurry.set()
 
     def heard(self) -> None:
         """The reasons there were are being dealt with."""
-        self.news, self.at_once = trio.Event(), False
+        self.news, self._hurry, self.at_once = trio.Event(), trio.Event(), False
+
+    async def hurried(self) -> None:
+        """Wait for a reason to pull at once."""
+        await self._hurry.wait()
 
     def state(self, now_s: float, evidence: tuple[Cid, ...] = ()) -> PeerState:
         """For whoever watches."""

@@ -15,16 +15,17 @@ from typing import Final
 import trio
 
 from holo.core import limits
+from holo.core.answers import rest_of_range, rest_of_records
 from holo.core.carried import Carried
-from holo.core.cid import DAG_CBOR, Cid
+from holo.core.cid import Cid
 from holo.core.differences import Differs, Found, FoundEvidence, FoundName, FoundPolicy
-from holo.core.errors import Missing, Rejected
+from holo.core.errors import Missing
 from holo.core.messages import Objects, Range, Records, Span, Want, WantRange, WantRecords
 from holo.core.pull import Own, Pull
 from holo.roles.gossip.door import RunSync
 from holo.roles.gossip.lines import Line, lines_of
 from holo.roles.gossip.seals import Seals
-from holo.roles.gossip.session import Fault, Session
+from holo.roles.gossip.session import Session, faults
 from holo.roles.gossip.state import Tally
 from holo.roles.gossip.taking import Taken, Taker, is_shown
 from holo.store.incoming import Incoming
@@ -125,10 +126,8 @@ class Pulling:
         while asked := pull.ask():
             self._tally.pull_rounds += 1
             answer = await session.ask(lambda id, asked=tuple(asked): Want(id, asked), Objects)  # type: ignore[misc]
-            try:
+            with faults():
                 found = await self._run_sync(self._take, pull, asked, answer.items, limiter=self._thread)
-            except Rejected as error:
-                raise Fault(error) from None
             batch.sort_in(found)
             self._keep(done, asked, answer.items)
             if len(batch.names) >= _FOUND_AT_ONCE:
@@ -194,21 +193,17 @@ class Pulling:
     async def _records(self, session: Session, wanted: Sequence[Cid], done: Pulled) -> list[Carried]:
         """The records of these statements, as far as the peer has them still."""
         found: list[Carried] = []
-        at = 0
-        while at < len(wanted):
-            asked = tuple(wanted[at : at + limits.WANTED_IDS])
+        left = tuple(wanted)
+        while left:
+            asked = left[: limits.WANTED_IDS]
             self._tally.pull_rounds += 1
             answer = await session.ask(lambda id, asked=asked: WantRecords(id, asked), Records)  # type: ignore[misc]
-            if len(answer.items) > len(asked):
-                raise Fault(Rejected("answer-invalid", f"{len(answer.items)} records for {len(asked)}"))
-            for cid, item in zip(asked, answer.items, strict=False):
-                if item is None:
-                    done.whole = False
-                elif Cid.of(DAG_CBOR, item.payload) != cid:
-                    raise Fault(Rejected("answer-invalid", "a record that was not asked for", subject=str(cid)))
-                else:
-                    found.append(item)
-            at += len(answer.items)
+            with faults():
+                rest = rest_of_records(WantRecords(answer.id, asked), answer)
+            held = [item for item in answer.items if item is not None]
+            done.whole = done.whole and len(held) == len(answer.items)
+            found += held
+            left = (*rest, *left[len(asked) :])
         session.received_records += len(found)
         return found
 
@@ -264,10 +259,6 @@ class Pulling:
 
 def _following(spans: Sequence[Span], answer: Range) -> list[Span]:
     """What to ask for after ``answer``."""
-    asked = min(len(spans), limits.WANTED_RANGES)
-    if answer.next is None:
-        return list(spans[asked:])
-    index, path = answer.next
-    if index >= asked or not answer.records or (path <= spans[index].after and index == 0):
-        raise Fault(Rejected("answer-invalid", "a range that does not get on"))
-    return [Span(spans[index].ns, spans[index].genesis, path), *spans[index + 1 :]]
+    asked = tuple(spans[: limits.WANTED_RANGES])
+    with faults():
+        return [*rest_of_range(WantRange(answer.id, asked), answer), *spans[len(asked) :]]

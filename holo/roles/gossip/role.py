@@ -6,8 +6,7 @@ sends is kept, admitted or signed without a bound. What is lost on any way is fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 from typing import NoReturn
 
@@ -17,28 +16,24 @@ import trio
 import holo
 from holo.core import limits
 from holo.core.cid import Cid
-from holo.core.errors import Rejected
-from holo.core.gossip import record_id
-from holo.core.head import Head
+from holo.core.errors import Overloaded, Rejected
 from holo.core.keys import Kid, did_of
-from holo.core.messages import Converged, Heads, Hello, ShownEvidence
+from holo.core.messages import Hello
 from holo.net.link import Link, LinkClosed, Network
 from holo.profile import Gossip as Settings
 from holo.roles.gossip.dialling import keep_dialling
 from holo.roles.gossip.door import Door, PinsLike, RunSync
 from holo.roles.gossip.fetching import Fetching
-from holo.roles.gossip.heads import BEAT_S, Changing, HeadExchange, Showing
+from holo.roles.gossip.heads import Changing, HeadExchange
 from holo.roles.gossip.known_peer import KnownPeer
 from holo.roles.gossip.pulling import Pulling
 from holo.roles.gossip.pushing import Pushing, Queue
-from holo.roles.gossip.serving import answer, is_small
 from holo.roles.gossip.session import Fault, Session, exchange_hellos, part
 from holo.roles.gossip.state import PeerState, Tally
-from holo.roles.gossip.taking import Spent, Taken, Taker
+from holo.roles.gossip.taking import Spent, Taker
+from holo.roles.gossip.talking import Talking
 from holo.store.ledger import Hosting
 from holo.store.store import Denial, Store
-
-_GRACE_S = 1.0  # for what is being pushed to arrive, and to be in a head, before it is asked for
 
 _log = structlog.get_logger("holo.gossip")
 
@@ -72,8 +67,6 @@ class Gossip:
         self._peers: dict[Kid, KnownPeer] = {}
         self._diallers: dict[Kid, trio.CancelScope] = {}
         self._queues: dict[Kid, Queue] = {}
-        self._taker = Taker(store, door, self.tally)
-        self._pulling = Pulling(store, self._taker, hosting or Hosting(), self.tally, run_sync)
         self._pushing = Pushing(
             self._queues,
             fanout=settings.fanout,
@@ -81,9 +74,23 @@ class Gossip:
             rng=rng,
             tally=self.tally,
         )
-        self._head = Changing()
-        self._heads = HeadExchange(store, door, self._session_of)
+        self._head_changed = Changing()
         self._fetching = Fetching(store, network, self._holders, self._run_sync)
+        taker = Taker(store, door, self.tally)
+        self._talking = Talking(
+            store=store,
+            door=door,
+            taker=taker,
+            pulling=Pulling(store, taker, hosting or Hosting(), self.tally, run_sync),
+            heads=HeadExchange(store, door, self._session_of),
+            head_changed=self._head_changed,
+            pinned=self._peers.keys,
+            pull_interval_s=settings.pull_interval_ms / 1000,
+            rng=rng,
+            clock_ms=clock_ms,
+            run_sync=run_sync,
+            thread=self._thread,
+        )
 
     @property
     def node(self) -> Kid:
@@ -174,11 +181,11 @@ class Gossip:
             session = Session(link, hello, self.tally, self._run_sync, self._thread)
             refusal = self._admit(peer, session)
             if refusal is None:
-                await self._talk(peer, session)
+                await self._talking.talk(peer, session)
                 code, detail = session.closing
             else:
                 code, detail = refusal
-        except LinkClosed as error:
+        except (LinkClosed, Overloaded) as error:
             code, detail = error.code, error.detail
         except Fault as fault:
             code, detail = fault.error.code, fault.error.detail
@@ -217,10 +224,11 @@ class Gossip:
             peer.problem = code if peer.session is None else peer.problem
             return
         self.tally.links_closed[code] += 1
-        was = peer.session is session
+        counted = peer.session is session
         peer.unlink(session, code, self._clock_ms())
-        if was:
-            self._queues.pop(peer.kid, None)
+        if counted:
+            if self._queues.get(peer.kid) is peer.queue:
+                del self._queues[peer.kid]
             _log.info("unlinked", peer=did_of(peer.kid), code=code)
         if not self._queues:
             self._door.on_commit = None
@@ -231,98 +239,13 @@ class Gossip:
         _log.warning("peer-shown-out", peer=did_of(peer.kid), code=error.code, detail=error.detail)
         await self._door.log_denial(Denial("gossip", subject, error, peer.kid))
 
-    async def _talk(self, peer: KnownPeer, session: Session) -> None:
-        """All that goes on on a link. Raises LinkClosed, :class:`Fault` or :class:`Spent` at its end."""
-        with session.scope, _single_reason():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(session.read)
-                nursery.start_soon(peer.queue.send, session)
-                nursery.start_soon(self._keep_answering, session)
-                nursery.start_soon(self._keep_taking, peer, session)
-                nursery.start_soon(self._keep_listening, peer, session)
-                nursery.start_soon(self._keep_showing, peer, session)
-                nursery.start_soon(self._keep_pulling, peer, session)
-
-    async def _keep_answering(self, session: Session) -> NoReturn:
-        while True:
-            question = await session.questions.take()
-            if is_small(question):
-                said = answer(self._store, question)
-            else:
-                said = await self._run_sync(answer, self._store, question, limiter=self._thread)
-            await session.say(said)
-
-    async def _keep_taking(self, peer: KnownPeer, session: Session) -> NoReturn:
-        while True:
-            push = await session.pushes.take()
-            session.received_records += len(push.records)
-            for record in push.records:
-                peer.queue.outbox.note(record_id(record))
-            await trio.sleep(self._taker.slowed_s(peer.kid))
-            taken = await self._taker.take(peer.kid, push.records)
-            self._took(peer, session, taken)
-
-    def _took(self, peer: KnownPeer, session: Session, taken: Taken) -> None:
-        session.refused += len(taken.refused)
-        if taken.waits:
-            peer.dealt = None
-            peer.wake(at_once=True)
-
-    async def _keep_listening(self, peer: KnownPeer, session: Session) -> NoReturn:
-        while True:
-            news = await session.news.take()
-            match news:
-                case Heads():
-                    newest = await self._heads.note(session, news, self._peers.keys())
-                    if newest is not None:
-                        await self._follow(peer, session, *newest)
-                case ShownEvidence(items):
-                    self._took(peer, session, await self._taker.take_evidence(peer.kid, items))
-                case Converged():
-                    cites = await self._heads.take_promises(session, news)
-                    peer.converged_at_ms = self._clock_ms()
-                    if peer.head is not None:
-                        await self._heads.promise(session, peer.head.catalog, cites)
-
-    async def _follow(self, peer: KnownPeer, session: Session, head: Head, envelope: bytes) -> None:
-        """The peer's own head was accepted, or was known: what it says is looked at where it is new."""
-        known = peer.head
-        if known is not None and (known.id == head.id or (known.log == head.log and known.seq > head.seq)):
-            return
-        peer.head, peer.head_envelope = head, envelope
-        self._compare_heads(peer)
-        await self._heads.promise(session, head.catalog)
-
-    def _compare_heads(self, peer: KnownPeer) -> None:
-        assert peer.head is not None
-        catalog = peer.head.catalog
-        if catalog == peer.dealt or self._pulling.knows(catalog):
-            peer.dealt, peer.behind_s = catalog, None
-            return
-        if peer.behind_s is None:
-            peer.behind_s = trio.current_time()
-        peer.wake()
-
-    # --- heads
-
     async def _watch_heads(self) -> NoReturn:
         mark = self._door.mark
         while True:
             after = await self._door.changed_from(mark)
             if (after.log, after.heads) != (mark.log, mark.heads):
-                self._head.tell()
+                self._head_changed.tell()
             mark = after
-
-    async def _keep_showing(self, peer: KnownPeer, session: Session) -> NoReturn:
-        showing = Showing()
-        while True:
-            shown = self._heads.to_show(showing, peer.kid)
-            if shown is not None:
-                await session.say(shown)
-            if peer.head is not None:
-                await self._heads.promise(session, peer.head.catalog)
-            with trio.move_on_after(BEAT_S):
-                await self._head.wait()
 
     def _session_of(self, kid: Kid) -> Session | None:
         peer = self._peers.get(kid)
@@ -332,64 +255,3 @@ class Gossip:
         """The linked peers and where they can be dialled, in an order that changes."""
         linked = [kid for kid in sorted(self._peers) if self._peers[kid].session is not None]
         return [(kid, self._peers[kid].dialled) for kid in self._rng.sample(linked, len(linked))]
-
-    # --- pulling
-
-    async def _keep_pulling(self, peer: KnownPeer, session: Session) -> NoReturn:
-        """Pull where the peer shows something that is not here, and from time to time what seals wait for."""
-        interval_s = self._settings.pull_interval_ms / 1000
-        idle = 0  # pulls in a row that brought nothing and left something open
-        peer.wake(at_once=True)
-        while True:
-            with trio.move_on_after(interval_s * (1 << min(idle, 4)) * (0.75 + self._rng.random() / 2)):
-                await peer.news.wait()
-                if not peer.at_once:
-                    await trio.sleep(_GRACE_S * (0.5 + self._rng.random()))
-            peer.heard()
-            if peer.head is None or (not self._pulling.any_held() and self._settled(peer)):
-                continue
-            catalog = peer.head.catalog
-            envelope = peer.head_envelope
-            done = await self._pulling.pull(session, catalog)
-            session.refused += done.refused
-            await self._door.check_promises(envelope, done.read)
-            if done.whole:
-                idle = 0
-                peer.dealt = catalog
-                self._compare_heads(peer)
-            elif done.new:
-                idle = 0
-                with trio.move_on_after(interval_s):
-                    await self._head.wait()  # over what came, so that it is not found again
-                peer.wake(at_once=True)
-            else:
-                idle += 1
-
-    def _settled(self, peer: KnownPeer) -> bool:
-        """Whether the peer's newest catalog has nothing for this node."""
-        self._compare_heads(peer)
-        assert peer.head is not None
-        return peer.dealt == peer.head.catalog
-
-
-@contextmanager
-def _single_reason() -> Iterator[None]:
-    """Of all that ended the tasks of a link, the one thing to act on: what the peer did wrong before that it left."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        ours, others = group.split((LinkClosed, Fault, Spent))
-        if others is not None and others.split(trio.Cancelled)[1] is None:
-            raise others from None  # this end is closing already, for its own reason
-        if others is not None or ours is None:
-            raise
-        reasons = sorted(_leaves(ours), key=lambda error: isinstance(error, LinkClosed))
-        raise reasons[0] from None
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

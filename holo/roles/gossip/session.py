@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Generic, NoReturn, TypeVar
 
 import trio
@@ -68,6 +69,15 @@ class Fault(Exception):
     def __init__(self, error: Rejected) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """What is rejected inside the block is the peer's fault."""
+    try:
+        yield
+    except Rejected as error:
+        raise Fault(error) from None
 
 
 class Box(Generic[_Message]):
@@ -166,12 +176,10 @@ class Session:
             frame = await receive(self.link, SILENCE_S)
             self.received_bytes += len(frame)
             self._tally.bytes_in += len(frame)
-            try:
+            with faults():
                 message = await self._decode(frame)
                 self._tally.messages_in[message.KIND] += 1
                 self._sort(message, len(frame))
-            except Rejected as error:
-                raise Fault(error) from None
 
     async def _decode(self, frame: bytes) -> Message:
         if len(frame) <= _DECODED_INLINE_BYTES:
@@ -219,14 +227,12 @@ async def exchange_hellos(link: Link, own: Hello) -> Hello:
     """Say hello and hear the peer's. Raises LinkClosed or :class:`Fault`."""
     await send(link, encode_message(own))
     frame = await receive(link, HELLO_S)
-    try:
+    with faults():
         message = decode_message(frame)
         if isinstance(message, Bye):
             raise LinkClosed(message.code, message.detail)
         if not isinstance(message, Hello):
             raise Rejected("message-unexpected", f"{message.KIND} before hello")
-    except Rejected as error:
-        raise Fault(error) from None
     return message
 
 
