@@ -148,7 +148,7 @@ def make_binding(invocation: Invocation, ground: Ground, intent: Intent, key: Si
     """The signed record of ``intent``: the one in the outbox or the mailbox if this was said before, else a new one.
 
     A new one takes a revision above everything current and above whatever else this key has signed for the name, sent
-    or not: two statements of one key at one revision would hold the name.
+    or not, and taken by whichever node: two statements of one key at one revision would hold the name.
     """
     outbox = Outbox(invocation.home)
     used = ground.rev
@@ -159,6 +159,14 @@ def make_binding(invocation: Invocation, ground: Ground, intent: Intent, key: Si
             invocation.say(f"sending {binding.id} again, signed earlier and not answered for")
             return record
         used = max(used, binding.rev)
+    last = outbox.last(intent.name)
+    if last is not None and key.kid in last[1].endorsements and last[0].genesis == ground.genesis:
+        lacking = last[0].rev > used and all(last[0].id != binding.id for binding, _ in ground.pending)
+        used = max(used, last[0].rev)
+        if lacking:
+            invocation.warn(
+                f"{last[0].id}, which you signed as rev {used}, is not at this node; this one comes above it"
+            )
     prev = intent.prev if intent.prev is not None else tuple(binding.id for binding in ground.current)
     for binding, record in ground.pending:
         if key.kid not in record.endorsements:
@@ -197,7 +205,7 @@ def send(invocation: Invocation, client: Client, ns: str, record: Record, *, wai
         invocation.warn(f"{record.statement.id} is signed and kept; the same command sends it again")
         raise
     check_receipt(client, posted, record.statement.id)
-    outbox.drop(record.statement.id)
+    outbox.settle(record)
     return posted
 
 

@@ -291,6 +291,23 @@ class TestWrites:
         kept = list(Outbox(Home(alice)).waiting(Name.parse("acme/tool")))
         assert [str(binding.cid) for binding, _ in kept] == [TWO]
 
+    def test_what_another_node_took_is_not_signed_over(self, three: Three) -> None:
+        """Alice publishes at a, which is gone before it tells anybody, and again at b: b's must not be the same rev."""
+        said(three.alice, "--node", "a", "publish", "acme/apart", "--cid", ONE)
+        ran = holo(three.alice, "--json", "--node", "b", "publish", "acme/apart", "--cid", TWO)
+        assert ran.json["rev"] == 2
+        assert "is not at this node" in ran.err
+        assert said(three.alice, "--node", "b", "publish", "acme/apart", "--cid", THREE)["rev"] == 3
+
+    def test_what_is_remembered_of_what_was_signed_is_bounded(
+        self, three: Three, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("holo.store.outbox.SETTLED", 2)
+        for name in ("one", "two", "three"):
+            said(three.alice, "--node", "a", "publish", f"acme/{name}", "--cid", ONE)
+        assert len(list((three.alice / "signed").iterdir())) == 2
+        assert said(three.alice, "--node", "a", "publish", "acme/one", "--cid", TWO)["rev"] == 2
+
     def test_a_policy_stays_with_a_node_that_may_have_taken_it(self, three: Three, tmp_path: Path) -> None:
         with Client(Connection([Endpoint(three.nodes[0].url)])) as client:
             head = encode_json(client.catalog())
