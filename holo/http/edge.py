@@ -35,7 +35,7 @@ class Federation(Protocol):
 class Edge:
     """One node, as its HTTP edge sees it. ``stopping`` is set when answers that last (event streams) have to end.
 
-    ``gossip`` is None where the role is off.
+    ``gossip`` is None where the role is off. ``find_policy`` gives the bytes of consumer policies that the home keeps.
     """
 
     profile: Profile
@@ -43,6 +43,7 @@ class Edge:
     store: Store
     clock_ms: Callable[[], int]
     gossip: Federation | None = None
+    find_policy: Callable[[Cid], bytes | None] | None = None
     metrics: Metrics = field(default_factory=Metrics)
     stopping: trio.Event = field(default_factory=trio.Event)
     event_streams: int = 0
@@ -55,4 +56,4 @@ class Edge:
     def __post_init__(self) -> None:
         self.resolves = Allowance(self.profile.limits.anonymous.resolve_per_second)
         self.signer = Signer(self.store.key, self.plain)
-        self.policies = RemotePolicies(self.gossip.fetch if self.gossip is not None else None)
+        self.policies = RemotePolicies(self.gossip.fetch if self.gossip is not None else None, self.find_policy)

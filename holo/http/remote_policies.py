@@ -1,4 +1,4 @@
-"""Consumer policies that are asked by and not held here: fetched from peers by their CID, within bounds.
+"""Consumer policies that are asked by with their CID alone: kept by this home, or fetched from peers, within bounds.
 
 A stranger names the CID, so what a fetch may cost is bounded whoever asks: so many a second by address, so many at a
 time, one for each CID, each for so long. What came is checked against its CID, read as a policy, and kept while there
@@ -28,17 +28,20 @@ ABSENT_S: Final = 30.0
 ABSENT_KEPT: Final = 4096
 
 Fetch = Callable[[Cid], Awaitable[bytes | None]]
+Find = Callable[[Cid], bytes | None]
 
 
 class RemotePolicies:
-    """Finds consumer policies through ``fetch``, which gives their bytes or None. Owned by the trio thread.
+    """Finds consumer policies: by ``find`` what is kept here, by ``fetch`` what peers have. Owned by the trio thread.
 
-    ``fetched`` counts what came of fetches: ``found``, ``absent``, ``late``, ``refused`` (an address asked for more
-    than it may, or too much was under way), ``invalid`` (something else than a consumer policy has that CID).
+    Either gives their bytes or None. ``fetched`` counts what came of fetches: ``found``, ``absent``, ``late``,
+    ``refused`` (an address asked for more than it may, or too much was under way), ``invalid`` (something else than a
+    consumer policy has that CID).
     """
 
-    def __init__(self, fetch: Fetch | None = None) -> None:
-        self.fetch = fetch
+    def __init__(self, fetch: Fetch | None = None, find: Find | None = None) -> None:
+        self._fetch = fetch
+        self._find = find
         self._allowance = Allowance(FETCHES_PER_SECOND)
         self._kept: OrderedDict[Cid, ConsumerPolicy] = OrderedDict()
         self._kept_bytes = 0
@@ -48,13 +51,16 @@ class RemotePolicies:
 
     @property
     def on(self) -> bool:
-        """Whether there is anybody to fetch from."""
-        return self.fetch is not None
+        """Whether there is anywhere to look."""
+        return self._fetch is not None or self._find is not None
 
     async def find(self, cid: Cid, address: str) -> ConsumerPolicy | None:
         """The policy ``cid``, for a client at ``address``; None where it cannot be had now."""
-        if self.fetch is None or cid.codec != DAG_CBOR:
+        if cid.codec != DAG_CBOR:
             return None
+        kept = self._known(cid) or self._own(cid)
+        if kept is not None or self._fetch is None:
+            return kept
         while True:
             known = self._known(cid)
             if known is not None or self._absent.get(cid, 0.0) > trio.current_time():
@@ -68,10 +74,21 @@ class RemotePolicies:
             return None
         done = self._under_way[cid] = trio.Event()
         try:
-            return await self._ask(self.fetch, cid)
+            return await self._ask(self._fetch, cid)
         finally:
             del self._under_way[cid]
             done.set()
+
+    def _own(self, cid: Cid) -> ConsumerPolicy | None:
+        data = None if self._find is None else self._find(cid)
+        if data is None:
+            return None
+        try:
+            found = decode_consumer_policy(data)
+        except HoloError:
+            return None
+        self._keep(found)
+        return found
 
     def _known(self, cid: Cid) -> ConsumerPolicy | None:
         found = self._kept.get(cid)
