@@ -29,6 +29,7 @@ from holo.roles.registry import Registry
 from holo.store.home import Home, Running
 from holo.store.keyring import own_key
 from holo.store.ledger import Hosting
+from holo.store.packs import Packs
 from holo.store.store import Store
 
 if TYPE_CHECKING:
@@ -102,7 +103,14 @@ async def open_node(
     try:
         registry = Registry(store, settings, profile.limits.anonymous, clock_ms)
         gossip = _make_gossip(home, profile, registry, store, hosting, clock_ms) if linked else None
-        edge = Edge(profile=profile, registry=registry, store=store, clock_ms=clock_ms, gossip=gossip)
+        edge = Edge(
+            profile=profile,
+            registry=registry,
+            store=store,
+            clock_ms=clock_ms,
+            gossip=gossip,
+            find_policy=Packs(home).find,
+        )
         node = Node(profile, home, store.key.kid, store, registry, gossip, make_app(edge))
         if readonly:
             yield node
@@ -146,6 +154,7 @@ def _make_gossip(
         rng=random.Random(),  # noqa: S311 - whom to push to and when to try again are no secrets
         clock_ms=clock_ms,
         hosting=hosting,
+        find=Packs(home).find,
     )
 
 

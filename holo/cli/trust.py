@@ -17,6 +17,7 @@ from holo.core.errors import HoloError
 from holo.store import trust as anchors
 from holo.store.home import write_atomically
 from holo.store.keyring import Keyring
+from holo.store.packs import Packs
 
 
 @click.group(cls=Noun)
@@ -66,6 +67,7 @@ def rm(invocation: Invocation, label: str) -> None:
 @click.option("--allow-forks", is_flag=True, help="Take the first of two where a name is forked.")
 @click.option("--pin", "pins", multiple=True, metavar="NS=GENESIS", help="Take this genesis for the namespace's.")
 @click.option("--agreeing", type=click.IntRange(1), default=1, metavar="K", help="So many nodes must agree (1).")
+@click.option("--keep", is_flag=True, help="Keep it in this home too: its node, and its peers', can be asked by its id.")
 @click.pass_obj
 def policy(
     invocation: Invocation,
@@ -78,6 +80,7 @@ def policy(
     allow_forks: bool,
     pins: tuple[str, ...],
     agreeing: int,
+    keep: bool,
 ) -> None:
     """Write what you demand as a reader into FILE, for `holo resolve --policy FILE`. Nobody signs it; it has an id."""
     keyring = Keyring(invocation.home)
@@ -94,6 +97,8 @@ def policy(
         )
     )
     write_atomically(file, made.statement.bytes, 0o644)
+    if keep:
+        Packs(invocation.home).keep(made)
     demands = _demands(made)
     lines = fields((name, _written(value)) for name, value in demands.items() if value not in ([], {}))
     invocation.show({"policy": str(made.id), "file": str(file), **demands}, [str(made.id), *lines])

@@ -27,16 +27,21 @@ _AT_A_TIME: Final = 4
 _FETCHES: Final = 16
 
 Holders = Callable[[], Sequence[tuple[Kid, tuple[str, ...]]]]
+Find = Callable[[Cid], bytes | None]
 
 
 class Fetching:
-    """Fetches for some callers at a time. ``holders`` are the peers to ask and their addresses."""
+    """Fetches for some callers at a time. ``holders`` are the peers to ask and their addresses.
 
-    def __init__(self, store: Store, network: Network, holders: Holders, run_sync: RunSync) -> None:
+    ``find`` gives what is served beside the store's objects.
+    """
+
+    def __init__(self, store: Store, network: Network, holders: Holders, run_sync: RunSync, find: Find) -> None:
         self._store = store
         self._network = network
         self._holders = holders
         self._run_sync = run_sync
+        self._find = find
         self._thread = trio.CapacityLimiter(1)
         self._places = trio.CapacityLimiter(_FETCHES)
 
@@ -92,7 +97,7 @@ class Fetching:
             try:
                 return view.object(cid)
             except Missing:
-                return None
+                return self._find(cid)
 
 
 async def _get(link: Link, cid: Cid) -> bytes:

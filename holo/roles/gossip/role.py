@@ -53,6 +53,7 @@ class Gossip:
         clock_ms: Callable[[], int],
         hosting: Hosting | None = None,
         run_sync: RunSync = trio.to_thread.run_sync,
+        find: Callable[[Cid], bytes | None] = lambda _: None,
     ) -> None:
         self.tally = Tally()
         self._store = store
@@ -75,7 +76,7 @@ class Gossip:
             tally=self.tally,
         )
         self._head_changed = Changing()
-        self._fetching = Fetching(store, network, self._holders, self._run_sync)
+        self._fetching = Fetching(store, network, self._holders, self._run_sync, find)
         taker = Taker(store, door, self.tally)
         self._talking = Talking(
             store=store,
