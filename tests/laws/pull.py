@@ -36,10 +36,10 @@ def pull(node: Node, source: Node) -> bool:
     learned = False
     for ns in _differing(node, source):
         learned |= _pull_policies(node, source, ns)
-        learned |= _pull_seals(node, source, ns)
+        learned |= pull_seals(node, source, ns)
         learned |= _pull_names(node, source, ns)
     for ns in node.hosted:
-        learned |= _pull_seals(node, source, ns)
+        learned |= pull_seals(node, source, ns)
     return learned
 
 
@@ -61,6 +61,11 @@ def _pull_policies(node: Node, source: Node, ns: str) -> bool:
                 policy = theirs.policy(Cid(key))
                 record = Record(policy.statement, theirs.records.endorsements(policy.id))
                 found[policy.id] = policy, Item(record)
+    return deliver_policies(node, found)
+
+
+def deliver_policies(node: Node, found: dict[Cid, tuple[Policy, Item]]) -> bool:
+    """Offer each policy with those of its ancestors that were found, all or none. Whether the node learned."""
     learned = False
     for policy, _ in sorted(found.values(), key=lambda item: -item[0].seq):
         # With those before it, all or none: where there is little room, a branch is judged by all that speaks for it.
@@ -110,7 +115,7 @@ def _pending(mine: View, theirs: View, ns: str) -> Iterator[Item]:
 # --- seals
 
 
-def _pull_seals(node: Node, source: Node, ns: str) -> bool:
+def pull_seals(node: Node, source: Node, ns: str) -> bool:
     """Fetch by id what the seals lack that keep a namespace held, latest first."""
     learned = False
     for sealing in _unsatisfied(node, ns):
