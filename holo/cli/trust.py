@@ -67,7 +67,7 @@ def rm(invocation: Invocation, label: str) -> None:
 @click.option("--allow-forks", is_flag=True, help="Take the first of two where a name is forked.")
 @click.option("--pin", "pins", multiple=True, metavar="NS=GENESIS", help="Take this genesis for the namespace's.")
 @click.option("--agreeing", type=click.IntRange(1), default=1, metavar="K", help="So many nodes must agree (1).")
-@click.option("--keep", is_flag=True, help="Keep it in this home too: its node, and its peers', can be asked by its id.")
+@click.option("--keep", is_flag=True, help="Keep it here too: this home's node and its peers can be asked by its id.")
 @click.pass_obj
 def policy(
     invocation: Invocation,
