@@ -43,6 +43,7 @@ class SigningNode:
     """A node that signs. ``log`` is where it is; ``signed`` has every envelope of a head or receipt it ever signed."""
 
     name: str = "node"
+    signer: SigningKey | None = None
     log: Log = field(init=False)
     signed: list[bytes] = field(default_factory=list)
     logs: int = 0
@@ -53,7 +54,7 @@ class SigningNode:
     @property
     def key(self) -> SigningKey:
         """Its key."""
-        return key(self.name)
+        return self.signer or key(self.name)
 
     def receipt(self, what: str = "", catalog: Statement = EMPTY) -> bytes:
         """Log that somebody was refused something."""

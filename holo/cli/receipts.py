@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from holo.cli import exits, kinds
+from holo.cli.evidence import evidence_in, is_evidence, lines_of_evidence, view_of_evidence
 from holo.cli.group import Noun
 from holo.cli.history import when
 from holo.cli.invocation import Invocation, fields, table
@@ -21,10 +22,12 @@ from holo.core import keys
 from holo.core.bundle import verify_bundle
 from holo.core.cid import Cid
 from holo.core.errors import HoloError, Rejected
+from holo.core.evidence import open_evidence
 from holo.core.head import Anchors, Head, LogGenesis, open_head
 from holo.core.keys import Kid
-from holo.core.limits import BUNDLE_BYTES, RECEIPT_BYTES
+from holo.core.limits import BUNDLE_BYTES, EVIDENCE_BYTES, RECEIPT_BYTES
 from holo.core.log import check_inclusion, leaf_hash
+from holo.core.peer_receipts import ConvergenceReceipt, EvidenceReceipt
 from holo.core.receipt import (
     BindingReceipt,
     DenialReceipt,
@@ -54,7 +57,7 @@ def receipts() -> None:
 
 
 @receipts.command("list")
-@click.option("--type", "type_", help="binding-receipt, policy-receipt or denial-receipt.")
+@click.option("--type", "type_", help="As binding-, policy-, denial-, convergence- or evidence-receipt.")
 @click.option("--subject", help="About this name, namespace or id.")
 @click.option("--since", type=click.IntRange(0), help="From this seq of the log on.")
 @click.pass_obj
@@ -95,11 +98,17 @@ def verify(
 ) -> None:
     """Verify a receipt, head or log-genesis: a FILE (COSE, base64url or JSON with receipt_cose), without any node.
 
-    A CID is fetched from the node and also proved to be in the log that its newest head signs.
+    A CID is fetched from the node and also proved to be in the log that its newest head signs. Evidence in a FILE
+    proves itself: it takes no anchor.
     """
     anchors = _anchors(invocation, signers, genesis)
     if Path(source).exists():
-        opened, logged = open_receipt(_envelope_in(need_small(Path(source), 8 * RECEIPT_BYTES))), None
+        data = need_small(Path(source), 2 * EVIDENCE_BYTES)
+        if is_evidence(data):
+            evidence = open_evidence(evidence_in(data))
+            invocation.show(view_of_evidence(evidence), [*lines_of_evidence(evidence), invocation.mark("proved", "ok")])
+            return
+        opened, logged = open_receipt(_envelope_in(data)), None
     elif offline:
         raise click.UsageError(f"There is no file {source}, and --offline fetches nothing.")
     else:
@@ -274,6 +283,11 @@ def lines_of(receipt: Receipt) -> list[str]:
     elif isinstance(receipt, DenialReceipt):
         pairs += [("refused", receipt.action), ("code", receipt.code), ("rule", receipt.rule)]
         pairs += [("requester", keys.did_of(receipt.requester)), ("subject", receipt.subject)]
+    elif isinstance(receipt, ConvergenceReceipt):
+        pairs += [("equal with", keys.did_of(receipt.peer)), ("cites", receipt.cites or "none")]
+        pairs += [("namespace", f"{item.ns} {item.genesis} in state {item.state}") for item in receipt.states]
+    elif isinstance(receipt, EvidenceReceipt):
+        pairs += [("against", keys.did_of(receipt.subject)), ("kind", receipt.kind), ("evidence", receipt.evidence)]
     elif isinstance(receipt, ResolveReceipt):
         pairs += [("name", receipt.decision.query.name), ("outcome", receipt.decision.outcome)]
         pairs += [("cid", receipt.decision.cid), ("decision", receipt.decision.as_statement().id)]
@@ -294,4 +308,8 @@ def _about(view: dict[str, Any]) -> str:
         return f"{view['name']} rev {view['rev']} {view['state']}"
     if "ns" in view:
         return f"{view['ns']} policy {view['policy_seq']} {view['state']}"
+    if "states" in view:
+        return f"equal with {view['peer']} in {len(view['states'])} namespaces"
+    if "evidence" in view:
+        return f"{view['subject']} signed two truths"
     return f"{view.get('action', '')} refused: {view.get('code', '')}"

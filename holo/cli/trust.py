@@ -65,6 +65,7 @@ def rm(invocation: Invocation, label: str) -> None:
 @click.option("--allow-cid", "taken", type=kinds.cid, multiple=True, metavar="CID", help="Take only this content.")
 @click.option("--deny-cid", "barred", type=kinds.cid, multiple=True, metavar="CID", help="Never take this content.")
 @click.option("--allow-forks", is_flag=True, help="Take the first of two where a name is forked.")
+@click.option("--deny-exposed", is_flag=True, help="Count no key that signed two truths, as signer or as node.")
 @click.option("--pin", "pins", multiple=True, metavar="NS=GENESIS", help="Take this genesis for the namespace's.")
 @click.option("--agreeing", type=click.IntRange(1), default=1, metavar="K", help="So many nodes must agree (1).")
 @click.option("--keep", is_flag=True, help="Keep it here too: this home's node and its peers can be asked by its id.")
@@ -78,6 +79,7 @@ def policy(
     taken: tuple[Cid, ...],
     barred: tuple[Cid, ...],
     allow_forks: bool,
+    deny_exposed: bool,
     pins: tuple[str, ...],
     agreeing: int,
     keep: bool,
@@ -94,6 +96,7 @@ def policy(
             allow_forks=allow_forks,
             genesis=dict(_parse_pin(text) for text in pins),
             agreeing=agreeing,
+            deny_exposed=deny_exposed,
         )
     )
     write_atomically(file, made.statement.bytes, 0o644)
@@ -116,7 +119,7 @@ def _parse_pin(text: str) -> tuple[str, Cid]:
 
 
 def _demands(made: ConsumerPolicy) -> dict[str, Any]:
-    """Every field of the statement, as JSON has it."""
+    """What the statement demands, as JSON has it."""
     return {
         "min_signers": made.min_signers,
         "allow_signers": [keys.did_of(kid) for kid in sorted(made.allow_signers)],
@@ -126,6 +129,7 @@ def _demands(made: ConsumerPolicy) -> dict[str, Any]:
         "allow_forks": made.allow_forks,
         "genesis": {ns: str(cid) for ns, cid in sorted(made.genesis.items())},
         "agreeing": made.agreeing,
+        "deny_exposed": made.deny_exposed,
     }
 
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from holo.cli import kinds
+from holo.cli.evidence import lines_of_evidence, view_of_evidence
 from holo.cli.exits import OK, exit_of_decision
 from holo.cli.explain import entries
 from holo.cli.group import Verb
@@ -20,18 +21,22 @@ from holo.cli.resolve import ask, plain, step_lines, summary
 from holo.client import Client
 from holo.core.cid import Cid
 from holo.core.errors import HoloError, Missing
-from holo.core.limits import RECEIPT_BYTES
+from holo.core.evidence import TYPES as EVIDENCE
+from holo.core.evidence import open_evidence
+from holo.core.keys import Kid, did_of
+from holo.core.limits import EVIDENCE_BYTES, RECEIPT_BYTES
 from holo.core.names import Name
+from holo.core.peer_receipts import EVIDENCE_RECEIPT
 from holo.core.receipt import DenialReceipt, open_receipt
 from holo.http.base64url import decode_base64url
 from holo.http.types import BindingItem, ReceiptItem, Resolved
 
 
 @click.command(cls=Verb)
-@click.argument("subject", metavar="NAME|CID|RECEIPT")
+@click.argument("subject", metavar="NAME|CID|RECEIPT|DID")
 @click.pass_obj
 def why(invocation: Invocation, subject: str) -> None:
-    """Why a name stands for what it does, what an id is, or what a receipt says and why.
+    """Why a name stands for what it does, what an id is, what a receipt says and why, or what a key was caught at.
 
     For a name the exit code is that of `holo resolve`.
     """
@@ -42,6 +47,8 @@ def why(invocation: Invocation, subject: str) -> None:
             found = ask(invocation, client, name, None)
             result, lines = _name(client, name, found, summary(invocation, found))
             code = exit_of_decision(found.outcome, result["decision"]["steps"])
+        elif subject.startswith("did:"):
+            result, lines = _key(client, kinds.did(subject))
         else:
             result, lines = _id(invocation, client, kinds.cid(subject))
     invocation.show(result, lines)
@@ -106,6 +113,25 @@ def _id(invocation: Invocation, client: Client, cid: Cid) -> tuple[dict[str, Any
     return {"kind": "receipt", **msgspec.to_builtins(item)}, lines
 
 
+def _key(client: Client, key: Kid) -> tuple[dict[str, Any], list[str]]:
+    """What there is against a key: the evidence itself, verified here, and the node's receipts for it."""
+    did = did_of(key)
+    receipts = [item for item in client.receipts(type=EVIDENCE_RECEIPT) if item.view["subject"] == did]
+    if not receipts:
+        detail = f"this node has taken in no evidence against {did} in its current log"
+        return {"kind": "key", "key": did, "evidence": None, "receipts": []}, [detail]
+    result: dict[str, Any] = {"kind": "key", "key": did, "receipts": [msgspec.to_builtins(item) for item in receipts]}
+    told = [f"receipt {item.receipt}: taken in as entry {item.seq} of log {item.log}" for item in receipts]
+    standing = receipts[-1].view["evidence"]
+    try:
+        found, lines = _object(client, Cid.parse(standing))
+    except HoloError as error:
+        if error.code != "not-found":
+            raise
+        found, lines = {"evidence": None}, [f"{did} was exposed by {standing}, whose place other evidence has taken"]
+    return {**result, "evidence": found}, [*lines, *told]
+
+
 def _object(client: Client, cid: Cid) -> tuple[dict[str, Any], list[str]]:
     try:
         found = client.object(cid)
@@ -113,6 +139,9 @@ def _object(client: Client, cid: Cid) -> tuple[dict[str, Any], list[str]]:
         if error.code != "not-found":
             raise
         return _content(client, cid)
+    if found.type in EVIDENCE:
+        evidence = open_evidence(decode_base64url(found.data, EVIDENCE_BYTES, at="data"))
+        return {"kind": "evidence", **view_of_evidence(evidence)}, lines_of_evidence(evidence)
     result = {"kind": "object", **msgspec.to_builtins(found)}
     lines = fields([("id", cid), ("type", found.type or "a node of a tree"), ("bytes", found.size)])
     if found.view is not None:

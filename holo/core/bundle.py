@@ -7,7 +7,7 @@ node never hands out one it would itself refuse, and a single flipped bit anywhe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from holo.core import codec
@@ -16,6 +16,7 @@ from holo.core.cid import Cid
 from holo.core.consumer import ConsumerPolicy, decode_consumer_policy
 from holo.core.decision import Query
 from holo.core.errors import HoloError, Rejected
+from holo.core.evidence import open_evidence, parse_evidence_value
 from holo.core.head import Anchors, Head, contradiction, open_head, open_log_genesis
 from holo.core.keys import Kid, did_of
 from holo.core.log import check_inclusion, leaf_hash
@@ -30,7 +31,7 @@ from holo.core.receipt import (
 )
 from holo.core.rederive import Realm, Rederivation, look_up
 from holo.core.report import Report, Stopped, Trail, Verdict
-from holo.core.resolve import NamespaceView, decide
+from holo.core.resolve import Candidate, NamespaceView, decide
 from holo.core.state import decode_catalog, decode_namespace_state, parse_state_value
 
 __all__ = ["BundleSource", "make_bundle", "merge_bundles", "verify_bundle"]
@@ -98,7 +99,7 @@ def verify_bundle(data: bytes, anchors: Anchors) -> Report:
                     raise Rejected("bundle-invalid", "something that proves nothing here", at=place)
     except Stopped:
         pass
-    _judge_trust(receipts, examination.consumers, anchors, trail)
+    _judge_trust(receipts, examination.consumers, anchors, anchors.exposed | examination.exposed, trail)
     return Report(trail.checks, tuple(receipts), heads)
 
 
@@ -112,6 +113,7 @@ class Examination:
         self._realms: dict[Cid, Realm] = {}
         self.heads: dict[Cid, Head] = {}
         self.consumers: dict[Cid, ConsumerPolicy] = {}
+        self.exposed: set[Kid] = set()
 
     def examine(self, receipt: Receipt) -> None:
         """Check all that ``receipt`` says. Raises :class:`Stopped` where a check fails."""
@@ -142,7 +144,7 @@ class Examination:
         trail.note("head-newest", head.id, "stated", f"seq {head.seq} of log {head.log}")
         consumer = self._consumer(decision.consumer_policy, decision.query)
         realm = self._realm(receipt.catalog, decision.query.name.namespace)
-        view = None if realm is None else self._view(realm, decision.query)
+        view = None if realm is None else self._view(realm, decision.query, receipt.catalog, consumer)
         with trail.check("decision-same", receipt.id):
             again = decide(decision.query, view, consumer)
             if again.as_statement().bytes != codec.encode(receipt.statement.value["decision"]):
@@ -183,17 +185,36 @@ class Examination:
                     self._trail.note("seal-held", policy.id, "stated", held)
         return self._realms[cid]
 
-    def _view(self, realm: Realm, query: Query) -> NamespaceView:
+    def _view(self, realm: Realm, query: Query, catalog: Cid, consumer: ConsumerPolicy | None) -> NamespaceView:
         with self._trail.check("name-proved", query.name):
             current = self._rederivation.current(realm, query.name)
+        exposed: frozenset[Kid] = frozenset()
+        if consumer is not None and consumer.deny_exposed:
+            with self._trail.check("exposure-proved", query.name):
+                exposed = self._exposed(catalog, current)
         pending = 0
         if not current:
             with self._trail.check("pending-proved", query.name):
                 pending = self._rederivation.pending(realm, query.name)
         policy = realm.chain.policy
         return NamespaceView(
-            realm.state.genesis, policy.id, policy.seq, realm.known.keys(), realm.chain.held, current, pending
+            realm.state.genesis, policy.id, policy.seq, realm.known.keys(), realm.chain.held, current, pending, exposed
         )
+
+    def _exposed(self, catalog: Cid, candidates: Sequence[Candidate]) -> frozenset[Kid]:
+        """Those who endorsed one of the candidates and against whom the catalog has evidence, which is verified."""
+        root = decode_catalog(self._tracked.object(catalog)).evidence
+        found = set()
+        for kid in sorted({kid for candidate in candidates for kid in candidate.endorsers}):
+            value = look_up(self._tracked, root, kid)
+            if value is None:
+                continue
+            evidence = open_evidence(self._tracked.object(parse_evidence_value(value)))
+            if evidence.subject != kid:
+                raise Rejected("bundle-invalid", "evidence against another key", at=f"object {evidence.id}")
+            found.add(kid)
+            self.exposed.add(kid)
+        return frozenset(found)
 
     # --- logged receipts
 
@@ -274,7 +295,11 @@ def _check_heads(heads: Sequence[Head], trail: Trail) -> None:
 
 
 def _judge_trust(
-    receipts: Sequence[Receipt], consumers: dict[Cid, ConsumerPolicy], anchors: Anchors, trail: Trail
+    receipts: Sequence[Receipt],
+    consumers: dict[Cid, ConsumerPolicy],
+    anchors: Anchors,
+    exposed: Collection[Kid],
+    trail: Trail,
 ) -> None:
     """Whether what was derived rests on something the reader trusts.
 
@@ -283,7 +308,10 @@ def _judge_trust(
     """
     for receipt in receipts:
         node = did_of(receipt.signer)
+        consumer = _consumer_of(receipt, consumers)
         try:
+            if consumer is not None and consumer.deny_exposed and receipt.signer in exposed:
+                raise Rejected("equivocation", f"{node} signed two truths", subject=node)
             anchors.require_node(receipt.signer)
             trail.note("node-trusted", node, "ok")
             continue
@@ -296,19 +324,26 @@ def _judge_trust(
         else:
             trail.note("node-trusted", node, "open", detail)
     for receipt in receipts:
-        if isinstance(receipt, ResolveReceipt) and receipt.decision.consumer_policy in consumers:
-            _judge_agreement(receipt, consumers[receipt.decision.consumer_policy].agreeing, receipts, anchors, trail)
+        consumer = _consumer_of(receipt, consumers)
+        if isinstance(receipt, ResolveReceipt) and consumer is not None:
+            trusted = anchors.nodes - set(exposed) if consumer.deny_exposed else anchors.nodes
+            _judge_agreement(receipt, consumer.agreeing, receipts, trusted, trail)
+
+
+def _consumer_of(receipt: Receipt, consumers: dict[Cid, ConsumerPolicy]) -> ConsumerPolicy | None:
+    cid = receipt.decision.consumer_policy if isinstance(receipt, ResolveReceipt) else None
+    return None if cid is None else consumers.get(cid)
 
 
 def _judge_agreement(
-    receipt: ResolveReceipt, demanded: int, receipts: Sequence[Receipt], anchors: Anchors, trail: Trail
+    receipt: ResolveReceipt, demanded: int, receipts: Sequence[Receipt], trusted: Collection[Kid], trail: Trail
 ) -> None:
     decision = receipt.decision.as_statement()
     agreeing = {
         other.signer
         for other in receipts
         if isinstance(other, ResolveReceipt) and other.decision.as_statement().id == decision.id
-    } & anchors.nodes
+    }.intersection(trusted)
     if demanded > 1:
         verdict: Verdict = "ok" if len(agreeing) >= demanded else "open"
         trail.note("nodes-agree", decision.id, verdict, f"{len(agreeing)} of {demanded}")

@@ -1,13 +1,14 @@
 """Consumer policy packs: what a reader demands beyond the namespace's own rules (spec section 2).
 
-A pack is a plain statement that its readers choose by its id, so nobody signs it. Every field is required; an empty
-list restricts nothing. Denied signers are not counted rather than fatal: otherwise one endorsement by a signer whom
-some reader distrusts would take the name away from that reader. So more endorsements never turn a yes into a no.
+A pack is a plain statement that its readers choose by its id, so nobody signs it. Every field but one is required; an
+empty list restricts nothing. ``deny_exposed``, which came later, is there only where it is true: so a pack without it
+keeps its id and what it means. Denied signers are not counted rather than fatal: otherwise one endorsement by a signer
+whom some reader distrusts would take the name away from that reader. So more endorsements never turn a yes into a no.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,7 @@ _FIELDS: Final = (
     "v", "type", "min_signers", "allow_cids", "deny_cids", "allow_signers", "deny_signers", "allow_forks", "genesis",
     "agreeing",
 )  # fmt: skip
+_OPTIONAL: Final = ("deny_exposed",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class ConsumerPolicy:
 
     ``min_signers`` is how many signers the reader counts on must have endorsed a statement, at least 1. ``genesis``
     pins namespaces to their identity. ``agreeing`` is how many nodes must give the same decision, at least 1; that
-    one is judged over receipts by whoever verifies them, never by a node.
+    one is judged over receipts by whoever verifies them, never by a node. With ``deny_exposed`` keys that signed two
+    truths count for nothing: neither as signers nor as nodes.
     """
 
     id: Cid
@@ -43,6 +46,7 @@ class ConsumerPolicy:
     allow_forks: bool
     genesis: Mapping[str, Cid]
     agreeing: int
+    deny_exposed: bool
     statement: Statement
 
     def accepts_genesis(self, ns: str, genesis: Cid) -> bool:
@@ -53,10 +57,10 @@ class ConsumerPolicy:
         """Whether the reader takes this content: not denied, and allowed where only some is. Denial wins."""
         return cid not in self.deny_cids and (not self.allow_cids or cid in self.allow_cids)
 
-    def counted(self, endorsers: Collection[Kid]) -> int:
-        """How many of ``endorsers`` the reader counts on."""
+    def counted(self, endorsers: Collection[Kid], exposed: Container[Kid] = ()) -> int:
+        """How many of ``endorsers`` the reader counts on; ``exposed`` are keys that there is evidence against."""
         relied_on = self.allow_signers.intersection(endorsers) if self.allow_signers else frozenset(endorsers)
-        return len(relied_on - self.deny_signers)
+        return sum(not (self.deny_exposed and kid in exposed) for kid in relied_on - self.deny_signers)
 
 
 def make_consumer_policy(
@@ -69,6 +73,7 @@ def make_consumer_policy(
     allow_forks: bool = False,
     genesis: Mapping[str, Cid] | None = None,
     agreeing: int = 1,
+    deny_exposed: bool = False,
 ) -> Statement:
     """The statement of a pack. Lists are sorted, so that the same demands have the same id."""
     return make_statement(
@@ -83,6 +88,7 @@ def make_consumer_policy(
             "allow_forks": allow_forks,
             "genesis": dict(genesis or {}),
             "agreeing": agreeing,
+            **({"deny_exposed": True} if deny_exposed else {}),
         }
     )
 
@@ -94,7 +100,10 @@ def decode_consumer_policy(payload: bytes) -> ConsumerPolicy:
 
 def parse_consumer_policy(statement: Statement) -> ConsumerPolicy:
     """The pack a statement says. Raises ``field-*`` or ``name-invalid`` with the place."""
-    fields = Fields(statement.value, "payload", _FIELDS)
+    fields = Fields(statement.value, "payload", _FIELDS, _OPTIONAL)
+    deny_exposed = fields.has("deny_exposed")
+    if deny_exposed and not fields.boolean("deny_exposed"):
+        raise fields.fail("deny_exposed", "is there, and false")
     return ConsumerPolicy(
         id=statement.id,
         min_signers=fields.integer("min_signers", 1, limits.SIGNERS),
@@ -105,6 +114,7 @@ def parse_consumer_policy(statement: Statement) -> ConsumerPolicy:
         allow_forks=fields.boolean("allow_forks"),
         genesis=_pins(fields),
         agreeing=fields.integer("agreeing", 1, limits.AGREEING_NODES),
+        deny_exposed=deny_exposed,
         statement=statement,
     )
 

@@ -60,10 +60,14 @@ class LogGenesis(Signed):
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """What a verification starts from: keys of nodes, and geneses of namespaces, that the reader trusts."""
+    """What a verification starts from: keys of nodes, and geneses of namespaces, that the reader trusts.
+
+    ``exposed`` are keys that the reader holds evidence against; they count where the reader's policy denies such keys.
+    """
 
     nodes: frozenset[Kid] = frozenset()
     genesis: frozenset[Cid] = frozenset()
+    exposed: frozenset[Kid] = frozenset()
 
     def require_node(self, signer: Kid) -> None:
         """Raises ``anchor-missing`` unless ``signer`` is trusted: then nothing is known, neither good nor bad."""

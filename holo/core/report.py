@@ -30,6 +30,7 @@ CHECKS: Final[dict[str, str]] = {
     "chain-decided": "the policies lead to the one in effect",
     "seal-held": "whether all that the seal names is held is the node's word",
     "name-proved": "the name's current statements are these, endorsed as the policies they cite demand",
+    "exposure-proved": "against which of the signers there is evidence, and that it is evidence",
     "pending-proved": "the statements that wait for signatures are these",
     "consumer-policy-read": "the reader's policy is the one that was asked for",
     "policy-ref-absent": "that no policy of this id is known is the node's word",

@@ -37,7 +37,8 @@ class NamespaceView:
 
     ``policy`` and ``policy_seq`` are of the policy in effect, ``policies`` holds the ids of all valid policies, rivals
     included. ``current`` holds at least the one or two current statements; more do no harm. ``pending``, the number
-    of statements waiting for signatures, is only looked at where nothing is current.
+    of statements waiting for signatures, is only looked at where nothing is current. ``exposed`` holds the keys that
+    the catalog has evidence against; it is only asked about endorsers, and only where the reader's pack denies them.
     """
 
     genesis: Cid
@@ -47,6 +48,7 @@ class NamespaceView:
     held: tuple[HeldCode, Cid] | None
     current: tuple[Candidate, ...]
     pending: int
+    exposed: Container[Kid] = frozenset()
 
 
 def decide(query: Query, namespace: NamespaceView | None, consumer: ConsumerPolicy | None) -> Decision:
@@ -90,7 +92,7 @@ class _Judgement:
         return (
             self._question(self.namespace)
             or self._name(self.namespace)
-            or self._demands()
+            or self._demands(self.namespace)
             or self._content()
             or "resolved"
         )
@@ -134,14 +136,14 @@ class _Judgement:
             return "refused"
         return None
 
-    def _demands(self) -> Outcome | None:
+    def _demands(self, namespace: NamespaceView) -> Outcome | None:
         """Whether the statement is signed as the reader demands."""
         consumer, chosen = self.consumer, self.chosen
         if consumer is None or chosen is None:
             return None
         if not self._holds("consumer-forks", consumer.allow_forks or not self.forked, chosen.standing.id):
             return "refused"
-        counted = consumer.counted(chosen.endorsers)
+        counted = consumer.counted(chosen.endorsers, namespace.exposed)
         if not self._holds("consumer-signers", counted >= consumer.min_signers, chosen.standing.id, counted):
             return "refused"
         return None

@@ -21,7 +21,9 @@ from holo.core import limits
 from holo.core.cid import Cid
 from holo.core.errors import HoloError
 from holo.core.head import Head
+from holo.core.keys import Kid, did_of
 from holo.core.names import Name
+from holo.core.peer_receipts import EVIDENCE_RECEIPT
 from holo.core.receipt import BINDING_RECEIPT, POLICY_RECEIPT
 from holo.http import types
 from holo.http.edge import Edge
@@ -135,6 +137,8 @@ class EventStream:
             events.append(("binding", event))
         elif statement.type == POLICY_RECEIPT:
             ns, events = value["ns"], [("policy", _policy_event(value, statement.id))]
+        elif statement.type == EVIDENCE_RECEIPT:
+            ns, events = None, [("equivocation", _equivocation_event(value, statement.id))]
         else:
             ns = None
         wanted = (
@@ -191,6 +195,15 @@ def _binding_event(value: Any, receipt: Cid) -> types.BindingEvent:
         rev=value["rev"],
         state=value["state"],
         displaced=[str(item) for item in value["displaced"]],
+        receipt=str(receipt),
+    )
+
+
+def _equivocation_event(value: Any, receipt: Cid) -> types.EquivocationEvent:
+    return types.EquivocationEvent(
+        subject=did_of(Kid(value["subject"])),
+        kind=value["kind"],
+        evidence=str(value["evidence"]),
         receipt=str(receipt),
     )
 

@@ -15,6 +15,7 @@ import trio
 from msgspec import structs
 
 from holo.core import codec
+from holo.core.bundle import make_bundle
 from holo.core.bundle_contents import encode_contents
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.consumer import ConsumerPolicy
@@ -29,6 +30,7 @@ from holo.core.resolve import decide
 from holo.core.state import Catalog
 from holo.core.template import Template
 from holo.http.plain_answers import Decided, PlainAnswers, worded
+from holo.http.proving import Proofs
 from holo.http.shapes import resolved
 from holo.http.types import ResolvedWithReceipt, encode_json
 from holo.store.committed import Committed, gather, look_up, standing_of
@@ -112,7 +114,12 @@ class Signer:
 
 
 def bundle_of(view: View, signed: Signed, limit_bytes: int | None = None) -> bytes | None:
-    """The bundle of a signed answer; None where the policies it holds take more than ``limit_bytes``."""
+    """The bundle of a signed answer; None where the policies it holds take more than ``limit_bytes``.
+
+    Where evidence counts, what proves it is found by examining the answer as a reader will: that is for a thread.
+    """
+    if signed.consumer is not None and signed.consumer.deny_exposed:
+        return None if limit_bytes is not None else make_bundle([signed.receipt], Proofs(view, signed.consumer))
     contents = gather(view, signed.name, limit_bytes)
     if contents is None:
         return None

@@ -13,7 +13,7 @@ from dataclasses import replace
 from holo.core import tree
 from holo.core.cid import DAG_CBOR, Cid
 from holo.core.envelope import Statement
-from holo.core.evidence import evidence_value
+from holo.core.evidence import evidence_value, parse_evidence_value
 from holo.core.state import (
     Catalog,
     Cited,
@@ -56,8 +56,7 @@ class Snapshot:
             row = self._records.namespace(ns)
             assert row is not None
             entries[ns.encode()] = state_value(self._namespace(row, paths))
-        exposed = evidence.changed_values(self._records)
-        evidence.clear_changed(self._records)
+        exposed = self._changed_evidence(old.evidence)
         catalog = Catalog(
             namespaces=self._update_names(old.namespaces, entries), evidence=self._update(old.evidence, exposed)
         ).as_statement()
@@ -66,6 +65,18 @@ class Snapshot:
         for cid in self._removed - self._added - {tree.EMPTY}:  # every empty tree shares one node, always kept
             self._records.bury_node(cid, self._number)
         return after
+
+    def _changed_evidence(self, root: Cid) -> dict[bytes, tree.Value | None]:
+        """What changes in the tree of evidence; the objects are kept with the nodes, while heads reach them."""
+        changed = evidence.changed_values(self._records)
+        for subject, value in changed.items():
+            before = tree.get(self._records.node, root, subject)
+            if before is not None:
+                self._removed.add(parse_evidence_value(before))
+            cid = parse_evidence_value(value or [])
+            self._put(cid, evidence.evidence_bytes(self._records, cid) or b"")
+        evidence.clear_changed(self._records)
+        return changed
 
     def _namespace(self, row: NamespaceRow, marks: list[str | None]) -> Cid:
         """Bring one namespace's trees and state up to date, None among ``marks`` for its policies; returns the CID."""

@@ -5,7 +5,7 @@ A view reads; it decides nothing that :mod:`holo.core` does not. It is made by `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -231,7 +231,7 @@ class View:
         found = None
         if value is not None:
             state = decode_namespace_state(self.records.node(parse_state_value(value)))
-            found = self._committed_view(state, query.name)
+            found = self._committed_view(state, query.name, catalog)
         return decide(query, found, consumer)
 
     def _namespace_view(self, row: NamespaceRow, name: Name) -> NamespaceView:
@@ -244,9 +244,10 @@ class View:
             held=row.held,
             current=tuple(Candidate(item, self.policy(item.policy)) for item in standings),
             pending=0 if standings else len(bindings.pending(self.records, self._cache, row, name.path)),
+            exposed=_Exposed(lambda kid: self.evidence(kid) is not None),
         )
 
-    def _committed_view(self, state: NamespaceState, name: Name) -> NamespaceView:
+    def _committed_view(self, state: NamespaceState, name: Name, catalog: Catalog) -> NamespaceView:
         read, key = self.records.node, name.path.encode()
         current = []
         for cited in parse_current(tree.get(read, state.bindings, key) or []):
@@ -264,6 +265,7 @@ class View:
             held=state.held,
             current=tuple(current),
             pending=len(parse_pending(tree.get(read, state.pending, key) or [])),
+            exposed=_Exposed(lambda kid: tree.get(read, catalog.evidence, kid) is not None),
         )
 
     # --- catalogs and objects
@@ -343,6 +345,16 @@ def own_head(envelope: bytes) -> Head:
     """The head in an envelope that this node made and stored itself."""
     kind, kid, payload, _ = decode_envelope(envelope, limits.HEAD_BYTES)
     return parse_head(open_statement(payload, kind, limits.HEAD_BYTES), kid)
+
+
+class _Exposed:
+    """The keys that there is evidence against, asked one at a time."""
+
+    def __init__(self, is_exposed: Callable[[Kid], bool]) -> None:
+        self._is_exposed = is_exposed
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, bytes) and self._is_exposed(Kid(key))
 
 
 class _Policies:

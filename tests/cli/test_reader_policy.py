@@ -36,6 +36,7 @@ DEMANDS: dict[str, Any] = {
     "allow_forks": "bool",
     "genesis": {},
     "agreeing": "int",
+    "deny_exposed": "bool",
 }
 
 

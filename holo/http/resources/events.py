@@ -45,7 +45,15 @@ ROUTES: Final = (
         name="getEvents",
         summary="A stream of what happens (server-sent events)",
         cache=Cache.NEVER,
-        replies={200: (types.BindingEvent, types.PolicyEvent, types.HeadEvent, types.ResetEvent)},
+        replies={
+            200: (
+                types.BindingEvent,
+                types.PolicyEvent,
+                types.EquivocationEvent,
+                types.HeadEvent,
+                types.ResetEvent,
+            )
+        },
         problems=(400, 503),
         parameters=(TYPE, NAMESPACE),
         offers=(EVENTS,),

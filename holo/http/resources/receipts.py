@@ -37,7 +37,9 @@ def _read_subject(text: str) -> bytes:
 
 
 TYPE: Final = queries.choice(
-    "type", ("binding-receipt", "policy-receipt", "denial-receipt"), "Only receipts of this type."
+    "type",
+    ("binding-receipt", "policy-receipt", "denial-receipt", "convergence-receipt", "evidence-receipt"),
+    "Only receipts of this type.",
 )
 SUBJECT: Final = Parameter(
     "subject",

@@ -20,6 +20,7 @@ from holo.http.types.common import (
 )
 from holo.http.types.events import (
     BindingEvent,
+    EquivocationEvent,
     HeadEvent,
     PolicyEvent,
     ResetEvent,
@@ -85,6 +86,7 @@ __all__ = [
     "CidText",
     "Cose",
     "Did",
+    "EquivocationEvent",
     "HeadEvent",
     "HeadItem",
     "HeadsPage",

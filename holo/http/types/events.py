@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holo.http.types.common import CidText, Millis, Reply
+from holo.http.types.common import CidText, Did, Millis, Reply
 
 
 class BindingEvent(Reply, frozen=True, kw_only=True):
@@ -25,6 +25,18 @@ class PolicyEvent(Reply, frozen=True, kw_only=True):
     policy: CidText
     seq: int
     state: str
+    receipt: CidText
+
+
+class EquivocationEvent(Reply, frozen=True, kw_only=True):
+    """Evidence against a key was taken in, the first there was: event ``equivocation``.
+
+    ``evidence`` is its id, under which ``/v1/objects`` has it until evidence with a smaller id takes its place.
+    """
+
+    subject: Did
+    kind: str
+    evidence: CidText
     receipt: CidText
 
 
