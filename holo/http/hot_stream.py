@@ -34,16 +34,12 @@ class HotStreams:
 
         None where it takes the whole server to answer it, or where the body has more than ``room_bytes``.
         """
-        path = b""
-        others = []
-        for header in headers:
-            if header[0] == b":path":
-                path = header[1]
-            else:
-                others.append(header)
-        if not path.startswith(_START):
+        for at, (name, path) in enumerate(headers):
+            if name == b":path" and path.startswith(_START):
+                fields = self._fields(headers[:at] + headers[at + 1 :])
+                break
+        else:
             return None
-        fields = self._fields(tuple(others))
         if fields is None:
             return None
         query = path[len(_START) :]

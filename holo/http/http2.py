@@ -29,6 +29,7 @@ from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerConte
 from hypercorn.utils import filter_pseudo_headers
 
 from holo.core import limits
+from holo.http.byte_budget import ByteBudget
 from holo.http.exchange import Exchange
 from holo.http.hot_stream import Header, HotStreams
 
@@ -40,11 +41,6 @@ _UNSENT_BYTES: Final = 64 * 1024  # of a stream: with more than this left, whoev
 # nghttp2 never gives back the window that the beginning of a DATA frame took whose stream we reset before its end. So
 # many such frames leave most of the window, and the connection is replaced before it is gone.
 _CUT_UPLOADS: Final = 24
-
-# What a client may send that asks for nothing: so much at once, so much with time and with every request.
-_CREDIT_BYTES: Final = 256 * 1024
-_CREDIT_BYTES_PER_S: Final = 1024
-_CREDIT_BYTES_PER_REQUEST: Final = 1024
 
 _SETTINGS: Final = {
     ngh2.Setting.MAX_CONCURRENT_STREAMS: limits.STREAMS_PER_CONNECTION,
@@ -98,8 +94,7 @@ class Http2:
         self._waiting: dict[int, Exchange] = {}
         self._requests = 0
         self._cut_uploads = 0
-        self._credit_bytes = float(_CREDIT_BYTES)
-        self._credited_at = trio.current_time()
+        self._budget = ByteBudget(trio.current_time())
         self._ending: set[int] = set()
         self._flush_due = False
         self._flushing = False
@@ -136,9 +131,7 @@ class Http2:
     # --- what the client sends
 
     async def _receive(self, data: bytes) -> None:
-        now = trio.current_time()
-        self._credit(-len(data) + (now - self._credited_at) * _CREDIT_BYTES_PER_S)
-        self._credited_at = now
+        self._budget.take(len(data), trio.current_time())
         try:
             self._http.receive_data(data)
         except ngh2.NGH2Error as error:
@@ -151,7 +144,7 @@ class Http2:
             answered = False
         for event in events:
             await self._take(event)
-        if self._credit_bytes < 0:
+        if self._budget.spent:
             with contextlib.suppress(ngh2.NGH2Error):  # it is ending already
                 self._http.terminate_connection(ngh2.ErrorCode.ENHANCE_YOUR_CALM)
         await self._flush_all()  # nothing more is read until what came is answered
@@ -184,7 +177,7 @@ class Http2:
                         self._http.send_data(stream_id, body, end_stream=True)
                 except ngh2.NGH2Error:  # reset by its client in the same breath
                     continue
-                self._count_request(_CREDIT_BYTES_PER_REQUEST)
+                self._count_request()
         finally:
             hot.answers.end()
         return rest, len(rest) < len(events)
@@ -215,7 +208,7 @@ class Http2:
         stream_id, headers = event.stream_id, event.headers
         fields = dict(headers)
         method, path = fields.get(b":method", b""), fields.get(b":path", b"")
-        self._count_request(_CREDIT_BYTES_PER_REQUEST + sum(len(name) + len(value) for name, value in headers))
+        self._count_request(sum(len(name) + len(value) for name, value in headers))
         if not (method.isalpha() and method.isascii() and method.upper() != b"CONNECT"):
             self._reset(stream_id, ngh2.ErrorCode.PROTOCOL_ERROR)
             return
@@ -242,7 +235,7 @@ class Http2:
 
     def _take_data(self, event: ngh2.DataReceived) -> None:
         stream_id, data = event.stream_id, event.data
-        self._credit(2 * len(data))
+        self._budget.credit_upload(len(data))
         exchange = self._exchanges.get(stream_id)
         if exchange is None:
             # A body that goes on after its answer (RFC 9113 section 8.1).
@@ -273,7 +266,7 @@ class Http2:
                 self._http.send_informational_response(stream_id, _headers(event.status_code, event.headers))
             elif isinstance(event, Body):
                 self._http.send_data(stream_id, event.data)
-                self._credit(64 + len(event.data) // 64)  # for the windows that it asks of the client
+                self._budget.credit_answer(len(event.data))
             elif isinstance(event, Trailers):
                 self._http.send_trailers(stream_id, event.headers)
                 exchange.answered = True
@@ -390,11 +383,8 @@ class Http2:
             self._http.reset_stream(stream_id, code)
             self._ending.add(stream_id)
 
-    def _credit(self, count_bytes: float) -> None:
-        self._credit_bytes = min(self._credit_bytes + count_bytes, _CREDIT_BYTES)
-
-    def _count_request(self, credit_bytes: int) -> None:
-        self._credit(credit_bytes)
+    def _count_request(self, head_bytes: int = 0) -> None:
+        self._budget.credit_request(head_bytes)
         self._requests += 1
         if self._requests > self._config.keep_alive_max_requests:
             self._leave()

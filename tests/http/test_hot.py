@@ -187,6 +187,36 @@ async def test_many_questions_at_once_are_answered_as_one_by_one(world: World) -
         assert encode_json(many.items) == encode_json(items)
 
 
+async def test_many_names_alone_are_answered_as_by_the_resource() -> None:
+    """Without a policy that is asked by: bound, yanked, unknown and pinned names, whatever was asked before them."""
+    world = World()
+    world.bind("app/dev", "one")
+    world.bind("lib/dev", None)
+    raws = [
+        b"acme/app:dev",
+        b"acme/lib:dev",
+        b"acme/none",
+        b"other/app:dev",
+        b"acme/app:dev@" + str(content("two")).encode(),
+    ]
+    raws += [*reversed(raws), *raws[:2] * 60]
+    body = types.ResolvePost(queries=[types.ResolveQuery(handle=raw.decode()) for raw in raws])
+    wrong = types.ResolvePost(queries=[*body.queries, types.ResolveQuery(handle="acme/APP")])
+    with node_of(world) as node:
+        node.deliver(*world.items)
+        node.store.make_head()
+        for settings in ((), ("limits.anonymous.resolve_per_second=1000",)):
+            edge = edge_of(node.store, *settings)
+            answer = await post_resolve(edge, call_of(edge, b"", encode_json(body)))
+            assert isinstance(answer.body, bytes)
+            many = msgspec.json.decode(answer.body, type=types.ResolvedMany)
+            expected = [await resource(edge, b"handle=" + raw) for raw in raws]
+            assert encode_json(many.items) == encode_json([msgspec.Raw(found[1]) for found in expected if found])
+            with pytest.raises(HoloError) as refused:
+                await post_resolve(edge, call_of(edge, b"", encode_json(wrong)))
+            assert refused.value.at == f"queries[{len(raws)}]"
+
+
 def _text(cid: Cid | None) -> str | None:
     return None if cid is None else str(cid)
 
