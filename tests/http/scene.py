@@ -13,7 +13,7 @@ import httpx
 from holo.core.cid import Cid
 from holo.core.envelope import Record
 from holo.core.policy import Policy, parse_policy
-from holo.http.base64url import encode_base64url
+from holo.http.base64url import decode_base64url, encode_base64url
 from holo.node import Listening
 from holo.testing import running_node
 from tests.http.schema import check_response
@@ -64,6 +64,11 @@ class Scene:
 def wire(record: Record) -> list[str]:
     """A record's envelopes as JSON carries them."""
     return [encode_base64url(envelope) for envelope in record.envelopes()]
+
+
+def raw(text: str) -> bytes:
+    """The bytes that a reply has in base64url."""
+    return decode_base64url(text, 1 << 20, at="test")
 
 
 def acme(ns: str = "acme", **fields: Any) -> Record:
