@@ -221,14 +221,14 @@ class Liar:
 
     async def _flooder(self, link: Link) -> None:
         """More than anybody asked for: new namespaces and names in them, all of them valid."""
-        number = self._rng.randrange(1000)
+        number = self._rng.randrange(20)
         genesis = policy_record(f"flood{number}", signers={"mallory": EVERYTHING})
         policy = parse_policy(genesis.statement)
         records = [carry(genesis)]
-        for at in range(self._rng.randint(1, 60)):
+        for at in range(self._rng.randint(1, 30)):
             name = f"{policy.ns}/n{at}:x"
             records.append(carry(binding_record(policy.id, policy.id, name, content(name), by=("mallory",))))
-        for _ in range(self._rng.randint(1, 5)):
+        for _ in range(self._rng.randint(1, 3)):
             await self._say(link, Push(tuple(records)))
 
     async def _garbler(self, link: Link) -> None:
@@ -254,7 +254,7 @@ class Liar:
         """The largest frames there are, one after the other, and questions without end."""
         rng = self._rng
         await self._say(link, Want(rng.randrange(2**32), _cids(rng)))
-        for _ in range(rng.randint(1, 8)):
+        for _ in range(rng.randint(1, 4)):
             await link.send(rng.randbytes(1) * FRAME_BYTES if rng.random() < 0.1 else self._large(rng))
 
     def _large(self, rng: random.Random) -> bytes:

@@ -26,6 +26,7 @@ from holo.store.view import View
 from tests.records import key, kid
 from tests.sim.authors import Authors, genesis_of
 from tests.sim.host import Host, Pins, address_of
+from tests.sim.judge import Records
 from tests.sim.liars import Harm, Liar
 from tests.sim.network import CALM, STORMY, Wire
 from tests.sim.observer import Observer, Unsafe
@@ -50,6 +51,7 @@ class Verdict:
     trace: str = ""
     commits: int = 0
     promises: int = 0
+    lies: int = 0
     delivered: int = 0
     delivered_bytes: int = 0
     healed_s: float | None = None
@@ -138,7 +140,7 @@ class Simulation:
             verdict.trace, verdict.commits = self.wire.trace, self.observer.commits
             verdict.delivered, verdict.delivered_bytes = self.wire.delivered, self.wire.delivered_bytes
             verdict.promises, verdict.virtual_s = len(self.authors.promises), trio.current_time()
-            verdict.refused = self.authors.refused
+            verdict.refused, verdict.lies = self.authors.refused, self.harm.done
 
     # --- the plan
 
@@ -267,6 +269,7 @@ class Simulation:
     # --- checks over everything
 
     def _check_stores(self) -> None:
+        records, states = Records(), dict[str, Cid]()
         for host in self.hosts:
             store = host.open_for_checks()
             try:
@@ -278,8 +281,15 @@ class Simulation:
                         if view.records.payload(statement) is not None:
                             raise Unsafe(f"node {host.number} holds {statement!s}, which nobody may sign")
                     self._check_promises(host, view)
+                    for row in view.records.namespaces():
+                        if row.ns in self.authors.geneses and row.state is not None:
+                            records.gather(view, row.ns)
+                            states[row.ns] = row.state
             finally:
                 store.close()
+        for ns, state in states.items():
+            if records.state(ns, self.authors.geneses[ns].statement.id) != state:
+                raise Unsafe(f"{ns}: another state than {state!s} follows from what the nodes hold")
 
     def _check_promises(self, host: Host, view: View) -> None:
         for promise in self.authors.promises:
