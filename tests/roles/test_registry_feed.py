@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import trio
+
+from holo.core import tree
 from holo.core.receipt import DENIAL_RECEIPT
-from holo.store.ledger import Outcome, Submission
+from holo.store.ledger import BindingSubmission, Outcome, PolicySubmission, Submission
 from tests.roles.test_registry import GENESIS, incoming, running
-from tests.store.people import ALICE, BOB, CAROL, ROOT, binding
+from tests.store.people import ALICE, BOB, CAROL, ROOT, binding, policy
 
 
 async def test_a_commit_is_told_once_and_with_what_was_new_only(tmp_path: Path) -> None:
@@ -25,7 +29,8 @@ async def test_a_commit_is_told_once_and_with_what_was_new_only(tmp_path: Path) 
         await registry.admit([incoming(GENESIS, ROOT), first, refused])
         await registry.admit([first])
         assert [(outcome.path, outcome.new) for _, outcome in told] == [(None, True), ("a/stable", True)]
-        assert [sorted(item.record.endorsements) for item, _ in told] == [[ROOT.kid], sorted([ALICE.kid, BOB.kid])]
+        records = [item.record for item, _ in told if isinstance(item, BindingSubmission | PolicySubmission)]
+        assert [sorted(record.endorsements) for record in records] == [[ROOT.kid], sorted([ALICE.kid, BOB.kid])]
 
 
 async def test_a_refusal_of_what_was_relayed_is_not_logged_as_its_signers(tmp_path: Path) -> None:
@@ -37,6 +42,31 @@ async def test_a_refusal_of_what_was_relayed_is_not_logged_as_its_signers(tmp_pa
         await registry.admit([strange])
         assert _denials(registry) == 1
         assert registry.refused["signer-not-allowed"] == 2
+
+
+async def test_a_head_follows_a_seal_that_takes_effect_without_a_receipt(tmp_path: Path) -> None:
+    older = binding(GENESIS, "a", 1, b"x")
+    kept = tree.build([(b"a/stable", [[older.id, [0, 1]]])])
+    sealing = policy(ALICE, BOB, two_for=["stable"], seq=1, prev=GENESIS.id, seal=kept.root)
+    async with running(tmp_path / "r", head_idle_ms=3_600_000) as (registry, _):
+        newer = incoming(binding(GENESIS, "a", 2, b"y", prev=[older.id]), ALICE, BOB)
+        await registry.admit([incoming(GENESIS, ROOT), incoming(older, ALICE, BOB), newer])
+        await registry.head_covering(2, registry.mark.log, 30)
+        await registry.admit([incoming(sealing, ROOT)])
+        await registry.head_covering(3, registry.mark.log, 30)
+        with registry.view() as view:
+            assert view.namespace("acme").held is not None
+        mark = registry.mark
+        whole = replace(incoming(sealing, ROOT), nodes=list(kept.added.values()))
+        await registry.admit([whole])
+        with trio.fail_after(30):
+            assert (await registry.changed_from(mark)).heads > mark.heads
+        with registry.view() as view:
+            head = view.head()
+            assert head is not None
+            state = view.namespace_state(view.catalog(head[0].catalog), "acme")
+            assert state is not None
+            assert state.policy == sealing.id
 
 
 async def test_a_registry_without_threads_commits_as_one_with(tmp_path: Path) -> None:

@@ -45,13 +45,14 @@ class Seals:
         self._taker = taker
         self._run_sync = run_sync
         self._thread = trio.CapacityLimiter(1)
-        self._looked_at = (-1, -1)
+        self._looked_at = (-1, -1, -1)
         self._held: list[str] = []
 
     def any_held(self) -> bool:
         """Whether some namespace waits for what its seals name."""
         with self._store.view() as view:
-            mark = view.log.number, view.log.size
+            log = view.log
+            mark = log.number, log.size, log.heads
             if mark != self._looked_at:
                 rows = view.records.namespaces()
                 self._held = [row.ns for row in rows if row.held is not None]

@@ -65,10 +65,13 @@ class Progress:
             self._changed = trio.Event()
 
     def unsigned(self) -> int:
-        """How many entries of the log no head covers."""
+        """How many entries of the log no head covers; 1 where there is none and the state has changed all the same.
+
+        So it does when the rest of a seal's tree comes: the policy has its receipt, and takes effect only then.
+        """
         with self._store.view() as view:
             state = view.log
-            return state.size - state.head_size
+            return state.size - state.head_size or min(1, view.records.dirty_count())
 
     async def changed_from(self, mark: Mark) -> Mark:
         """Wait until the store is past ``mark``; returns where it is."""
