@@ -35,7 +35,7 @@ def _nobody(step: str) -> None:
 
 async def dial(
     identity: Identity, peer: Kid, address: str, protocol: str, *, told: Told = _nobody, within_s: float = HANDSHAKE_S
-) -> Frames:
+) -> TlsStream:
     """A connection with ``peer``, up to and without its welcome.
 
     Raises :class:`LinkClosed`: ``unreachable``, ``timeout``, ``tls-failed``, ``leaf-invalid``, ``peer-wrong-key``.
@@ -60,7 +60,7 @@ async def dial(
             if found != peer:
                 raise LinkClosed("peer-wrong-key", f"{did_of(found or peer)} answers at {address}")
             told("key")
-            return Frames(stream)
+            return stream
 
 
 async def welcomed(frames: Frames, *, told: Told = _nobody, within_s: float = HANDSHAKE_S) -> None:

@@ -10,6 +10,7 @@ from holo.core.pairing import Ticket, make_request
 from holo.net.dialing import dial, welcomed
 from holo.net.identity import PAIRING, Identity
 from holo.net.link import LinkClosed
+from holo.net.tls_link import Frames
 
 
 async def join(
@@ -24,7 +25,7 @@ async def join(
     failed: LinkClosed | None = None
     for address in ticket.addresses:
         try:
-            frames = await dial(identity, ticket.issuer, address, PAIRING, within_s=within_s)
+            frames = Frames(await dial(identity, ticket.issuer, address, PAIRING, within_s=within_s))
         except LinkClosed as closed:
             failed = closed
             continue

@@ -16,7 +16,7 @@ import trio
 from holo.core.address import join_address
 from holo.core.errors import HoloError, Rejected
 from holo.core.keys import Kid, SigningKey, did_of
-from holo.core.limits import HANDSHAKE_S, HANDSHAKES, LINKS, LINKS_PER_PEER
+from holo.core.limits import FRAME_S, HANDSHAKE_S, HANDSHAKES, LINKS, LINKS_PER_PEER
 from holo.core.pairing import REQUEST_BYTES, Answer, Join, open_request, write_answer
 from holo.net.dialing import checked_leaf, dial, own_socket, welcomed
 from holo.net.identity import CONTROL, LEAF_S, PAIRING, TRANSFER, Identity
@@ -65,6 +65,7 @@ class TlsNetwork:
         tickets: Tickets | None = None,
         leaf_s: int = LEAF_S,
         handshake_s: float = HANDSHAKE_S,
+        frame_s: float = FRAME_S,
     ) -> None:
         self._identity = Identity(key, clock_ms, leaf_s=leaf_s)
         self._pins = pins
@@ -72,6 +73,7 @@ class TlsNetwork:
         self._advertised = tuple(advertised)
         self._tickets = tickets
         self._handshake_s = handshake_s
+        self._frame_s = frame_s
         self._bound: tuple[str, ...] = ()
         self._guests: OrderedDict[trio.CancelScope, None] = OrderedDict()
         self._links: set[TlsLink] = set()
@@ -104,8 +106,7 @@ class TlsNetwork:
                 await trio.serve_listeners(take, listeners)
         finally:
             self._bound = ()
-            for link in list(self._links):
-                link.close(LinkClosed("stopping", "this node is stopping"))
+            self.close_links()
         raise AssertionError("listeners serve until cancelled")
 
     async def connect(self, peer: Kid, address: str) -> TlsLink:
@@ -116,11 +117,17 @@ class TlsNetwork:
         """See :class:`holo.net.link.Network`."""
         return await self._dial(peer, address, TRANSFER)
 
+    def close_links(self) -> None:
+        """End every link, whoever made it."""
+        for link in list(self._links):
+            link.close(LinkClosed("stopping", "this node is stopping"))
+
     async def _dial(self, peer: Kid, address: str, protocol: str) -> TlsLink:
         self._require_pinned(peer)
-        frames = await dial(self._identity, peer, address, protocol, within_s=self._handshake_s)
+        stream = await dial(self._identity, peer, address, protocol, within_s=self._handshake_s)
+        frames = Frames(stream, self._frame_s)
         await welcomed(frames, within_s=self._handshake_s)
-        link = _OwnLink(self._links, frames, peer, frames.stream.address, outgoing=True)
+        link = _OwnLink(self._links, frames, peer, stream.address, outgoing=True)
         try:
             self._require_pinned(peer)
         except LinkClosed:
@@ -195,7 +202,7 @@ class TlsNetwork:
 
     async def _let_in(self, stream: TlsStream) -> TlsLink | None:
         await stream.handshake()
-        frames = Frames(stream)
+        frames = Frames(stream, self._frame_s)
         if stream.protocol == PAIRING:
             await self._pair(frames)
             return None

@@ -53,6 +53,7 @@ class TlsStream:
         self._room = _LEAST_BYTES
         self._received = 0
         self._end: LinkClosed | None = None
+        self._deaf: LinkClosed | None = None
 
     @property
     def protocol(self) -> str | None:
@@ -128,7 +129,10 @@ class TlsStream:
 
     async def _fill(self) -> None:
         """Have the session get at what the socket gives next."""
-        data = await self._on_socket(lambda: self._socket.recv(self._room), trio.lowlevel.wait_readable)
+        try:
+            data = await self._on_socket(lambda: self._socket.recv(self._room), trio.lowlevel.wait_readable)
+        except OSError as error:
+            raise self._ended(LinkClosed("closed", f"the connection broke: {error.strerror}")) from None
         self._received += len(data)
         self._room = min(_MOST_BYTES, 2 * self._room) if len(data) == self._room else _LEAST_BYTES
         if data:
@@ -139,10 +143,16 @@ class TlsStream:
     async def _flush(self) -> None:
         """Put what the session wrote on the socket. The caller holds the lock, or is alone."""
         rest = memoryview(self._outgoing.read())
+        if self._deaf is not None:
+            raise self._deaf
         try:
             while rest:
                 sent = await self._on_socket(lambda: self._socket.send(rest), trio.lowlevel.wait_writable)  # noqa: B023
                 rest = rest[sent:]
+        except OSError as error:
+            # It hears no more, and what it said before may still have to be read: why it left, above all.
+            self._deaf = LinkClosed("closed", f"the connection broke: {error.strerror}")
+            raise self._deaf from None
         except trio.Cancelled:
             self.close(LinkClosed("closed", "a send was given up half-way"))
             raise
@@ -155,8 +165,6 @@ class TlsStream:
                 return call()
             except BlockingIOError:
                 pass
-            except OSError as error:
-                raise self._ended(LinkClosed("closed", f"the connection broke: {error.strerror}")) from None
             try:
                 await wait(self._socket)
             except trio.ClosedResourceError:
