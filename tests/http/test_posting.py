@@ -10,8 +10,7 @@ import trio
 from holo.core.keys import did_of
 from holo.core.receipt import BindingReceipt, DenialReceipt, open_receipt
 from holo.roles.registry import Incoming
-from tests.http.scene import QUICK_HEADS, Scene, open_scene, wire
-from tests.http.test_resources import raw
+from tests.http.scene import QUICK_HEADS, Scene, open_scene, raw, wire
 from tests.records import binding_record, content, kid
 
 
