@@ -59,6 +59,7 @@ VERBS: Final = {
         "catalog": _at("catalog", "catalog", "The catalog: entries, differences, proofs."),
     },
     "Peers": {
+        "peer": _at("peer", "peer", "Pair with other nodes; find out why a link fails."),
         "peers": _at("peers", "peers", "Who this node is paired with, and how far apart they are."),
     },
     "Content": {
