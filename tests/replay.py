@@ -19,6 +19,7 @@ from holo.core.consumer import decode_consumer_policy
 from holo.core.decision import Query, decode_decision
 from holo.core.envelope import Record, Statement, open_record
 from holo.core.errors import Missing, Rejected
+from holo.core.evidence import open_evidence
 from holo.core.head import Anchors
 from holo.core.ignore import Ignore
 from holo.core.keys import SigningKey
@@ -397,7 +398,7 @@ def _merged(records: Mapping[str, Json], order: list[str]) -> Json:
                 if isinstance(submission, BindingSubmission):
                     name = submission.binding.name
                     names_seen.add((name.namespace, f"{name.handle}:{name.tag}"))
-                else:
+                elif isinstance(submission, PolicySubmission):
                     names_seen.add((submission.policy.ns, "absent:latest"))
             store.make_head()
             return _state_of(store, sorted(names_seen))
@@ -452,6 +453,11 @@ def _state_of(store: Store, asked: list[tuple[str, str]]) -> Json:
         return {"states": states, "ids": ids, "catalog": str(catalog_id), "decisions": decisions}
 
 
+def _open_evidence(of: Mapping[str, Json]) -> Json:
+    found = open_evidence(bytes.fromhex(of["bytes"]))
+    return {"id": str(found.id), "subject": keys.did_of(found.subject), "kind": found.kind}
+
+
 def _kid_result(of: Mapping[str, Json]) -> Json:
     return {"did": keys.did_of(keys.kid_of(bytes.fromhex(of["kid"])))}
 
@@ -488,6 +494,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "decode-namespace-state": _unsigned(state.decode_namespace_state, lambda found: found.as_statement()),
     "decode-catalog": _unsigned(state.decode_catalog, lambda found: found.as_statement()),
     "open-receipt": _open_receipt,
+    "open-evidence": _open_evidence,
     "compare-heads": _compare_heads,
     "log-root": _log_root,
     "check-inclusion": _check_inclusion,

@@ -19,17 +19,17 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 VALID = {
     "answers": 5, "carried-records": 4, "comparisons": 7, "messages": 19, "transfers": 10,
     "admissions": 32, "bindings": 13, "bundles": 13, "catalogs": 2, "chains": 21, "cids": 12, "codec": 32,
-    "consumer-policies": 2, "decisions": 40, "envelopes": 6, "globs": 29, "heads": 13, "ignores": 25, "keys": 11,
-    "logs": 28, "mailboxes": 9, "manifests": 9, "merges": 26, "names": 11, "namespace-states": 3, "packs": 8,
-    "policies": 3, "policy-steps": 16, "receipts": 13, "settling": 19, "signatures": 9, "tree-diffs": 10,
+    "consumer-policies": 3, "decisions": 40, "envelopes": 6, "evidence": 10, "globs": 29, "heads": 13, "ignores": 25,
+    "keys": 11, "logs": 28, "mailboxes": 9, "manifests": 9, "merges": 26, "names": 11, "namespace-states": 3,
+    "packs": 8, "policies": 3, "policy-steps": 16, "receipts": 20, "settling": 19, "signatures": 9, "tree-diffs": 10,
     "tree-proofs": 15, "tree-values": 5, "trees": 25,
 }  # fmt: skip
 INVALID = {
     "answers": 6, "carried-records": 13, "comparisons": 12, "messages": 70, "transfers": 18,
     "admissions": 18, "bindings": 42, "bundles": 16, "catalogs": 8, "cids": 17, "codec": 55, "consumer-policies":
-    24, "decisions": 21, "envelopes": 50, "globs": 10, "heads": 30, "ignores": 11, "keys": 22, "logs": 20,
-    "manifests": 18, "names": 30, "namespace-states": 20, "packs": 32, "policies": 55, "policy-steps": 21,
-    "receipts": 71, "signatures": 17, "tree-proofs": 12, "tree-values": 17, "trees": 32,
+    26, "decisions": 21, "envelopes": 50, "evidence": 46, "globs": 10, "heads": 30, "ignores": 11, "keys": 22,
+    "logs": 20, "manifests": 18, "names": 30, "namespace-states": 20, "packs": 32, "policies": 55,
+    "policy-steps": 21, "receipts": 100, "signatures": 17, "tree-proofs": 12, "tree-values": 17, "trees": 32,
 }  # fmt: skip
 
 

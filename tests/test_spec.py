@@ -74,6 +74,9 @@ def described(case: dict[str, Any]) -> Found:
         yield type, payload
         if type.endswith("-receipt"):
             yield "receipt-envelope", data
+    elif op == "open-evidence":
+        data = bytes.fromhex(given["bytes"])
+        yield codec.decode(data, limits.EVIDENCE_BYTES)["type"], data
     elif op == "verify-bundle":
         yield "bundle", bytes.fromhex(given["bundle"])
     elif op in ("check-proof", "check-tree"):
@@ -107,7 +110,18 @@ def test_valid_objects_follow_the_cddl(name: str, case: dict[str, Any]) -> None:
 
 def test_nearly_every_kind_of_object_is_judged() -> None:
     judged = Counter(rule for _, case in vectors("valid") for rule, _ in described(case))
-    receipts = {"binding-receipt", "policy-receipt", "denial-receipt", "resolve-receipt", "head", "log-genesis"}
+    receipts = {
+        "convergence-receipt",
+        "evidence-receipt",
+        "equivocation",
+        "omission",
+        "binding-receipt",
+        "policy-receipt",
+        "denial-receipt",
+        "resolve-receipt",
+        "head",
+        "log-genesis",
+    }
     more = {"policy-record", "binding-record", "receipt-envelope", "bundle", "node"}
     more |= {"message", "transfer-message", "carried"}
     assert judged.keys() >= {*RULE_OF_BYTES.values(), *RULE_OF_TREE.values(), *receipts, *more}

@@ -7,7 +7,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.vectors import content, encoding, envelopes, errors, namespaces, peers, resolving, signing, state, trees
+from tests.vectors import (
+    content,
+    encoding,
+    envelopes,
+    errors,
+    evidence,
+    namespaces,
+    peers,
+    resolving,
+    signing,
+    state,
+    trees,
+)
 from tests.vectors.form import Group
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +28,7 @@ FIXTURES = ROOT / "fixtures"
 
 def groups() -> Iterator[Group]:
     """Every group of vectors, in the order of the specification."""
-    for module in (encoding, envelopes, namespaces, trees, signing, resolving, state, content, peers):
+    for module in (encoding, envelopes, namespaces, trees, signing, evidence, resolving, state, content, peers):
         yield from module.groups()
 
 

@@ -128,7 +128,8 @@ def consumers() -> Group:
         genesis={"acme": parse_policy(policy_record("acme").statement).id},
         agreeing=3,
     )
-    for name, statement in (("undemanding", make_consumer_policy()), ("full", full)):
+    denying = make_consumer_policy(deny_exposed=True)
+    for name, statement in (("undemanding", make_consumer_policy()), ("full", full), ("deny-exposed", denying)):
         result = {"id": str(statement.id), "value": dag_json(statement.value)}
         group.valid(name, "decode-consumer-policy", result, bytes=statement.bytes.hex())
     value = dict(full.value)
@@ -145,6 +146,8 @@ def consumers() -> Group:
         ("cid-not-a-link", "field-invalid", ["deny_cids"], ["x"]),
         ("signer-twice", "field-invalid", ["allow_signers"], [who, who]),
         ("signer-not-a-key", "key-invalid", ["deny_signers"], [who[:-1]]),
+        ("deny-exposed-false", "field-invalid", ["deny_exposed"], False),
+        ("deny-exposed-one", "field-invalid", ["deny_exposed"], 1),
         ("allow-forks-null", "field-invalid", ["allow_forks"], None),
         ("allow-forks-one", "field-invalid", ["allow_forks"], 1),
         ("genesis-a-list", "field-invalid", ["genesis"], []),

@@ -14,6 +14,7 @@ from holo.core.head import contradiction, make_head, make_log_genesis, open_head
 from holo.core.keys import did_of
 from holo.core.log import EMPTY_ROOT
 from holo.core.names import Name
+from holo.core.peer_receipts import KINDS, Agreed, make_convergence_receipt, make_evidence_receipt
 from holo.core.policy import parse_policy
 from holo.core.receipt import make_binding_receipt, make_denial_receipt, make_policy_receipt, make_resolve_receipt
 from holo.core.resolve import decide
@@ -334,6 +335,12 @@ def _made_receipts() -> Iterator[tuple[str, Statement]]:
         "denial-without-subject",
         make_denial_receipt(**place, action="policy", subject=None, code="too-large", rule="", requester=alice),
     )
+    states = [Agreed("acme", policy.id, _link("state")), Agreed("tools", _link("genesis"), _link("state"))]
+    yield "convergence", make_convergence_receipt(**place, peer=kid("peer"), cites=None, states=states)
+    yield "convergence-citing", make_convergence_receipt(**place, peer=kid("peer"), cites=_link("r"), states=states[:1])
+    for kind in KINDS:
+        evidence = make_evidence_receipt(**place, subject=kid("mallory"), evidence=_link("evidence"), kind=kind)
+        yield f"evidence-{kind}", evidence
     decision = decide(Query(Name.parse("acme/app:dev")), None, None)
     yield (
         "resolve",
@@ -365,6 +372,21 @@ _RECEIPT_FAULTS: dict[str, list[tuple[str, str, list[str | int], Any]]] = {
         ("rule-too-long", "field-invalid", ["rule"], "r" * (limits.DENIAL_RULE_BYTES + 1)),
         ("code-too-long", "field-invalid", ["code"], "c" * (limits.CODE_BYTES + 1)),
         ("requester-as-text", "field-invalid", ["requester"], did_of(kid("alice"))),
+    ],
+    "convergence": [
+        ("peer-itself", "field-invalid", ["peer"], bytes(kid("node"))),
+        ("nothing", "field-invalid", ["states"], []),
+        ("state-twice", "field-invalid", ["states", 1, 0], "acme"),
+        ("states-unsorted", "field-invalid", ["states", 0, 0], "zoo"),
+        ("state-null", "field-invalid", ["states", 0, 2], None),
+        ("state-of-codec-raw", "field-invalid", ["states", 0, 2], content("x")),
+        ("ns-bad", "name-invalid", ["states", 0, 0], "Acme"),
+        ("cites-as-text", "field-invalid", ["cites"], "x"),
+    ],
+    "evidence-heads": [
+        ("kind-unknown", "field-invalid", ["kind"], "weather"),
+        ("subject-small", "key-invalid", ["subject"], b"\xed\x01" + bytes(32)),
+        ("evidence-null", "field-invalid", ["evidence"], None),
     ],
     "resolve": [
         ("decision-a-link", "field-invalid", ["decision"], content("x")),

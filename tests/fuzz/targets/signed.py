@@ -12,6 +12,7 @@ from holo.core.decision import Decision, decode_decision, explain
 from holo.core.draft import draft_binding, draft_policy
 from holo.core.envelope import Statement, encode_envelope, endorse, open_statement
 from holo.core.errors import Rejected
+from holo.core.evidence import equivocation_of, open_evidence
 from holo.core.head import Head, LogGenesis, contradiction, make_head, make_log_genesis, open_head, open_log_genesis
 from holo.core.policy import Policy, check_child, check_genesis, counted_keys, open_policy
 from holo.core.proposal import decode_proposal, encode_proposal
@@ -101,6 +102,7 @@ def _consumer(data: bytes) -> None:
         allow_forks=pack.allow_forks,
         genesis=pack.genesis,
         agreeing=pack.agreeing,
+        deny_exposed=pack.deny_exposed,
     )
     same = decode_consumer_policy(again.bytes)
     assert (same.allow_cids, same.deny_signers, same.genesis) == (pack.allow_cids, pack.deny_signers, pack.genesis)
@@ -174,6 +176,18 @@ def _made_head(head: Head) -> Statement:
         log_root=head.log_root,
         at_ms=head.at_ms,
     )
+
+
+def _evidence(data: bytes) -> None:
+    """What is evidence says all of what it holds, and only one key can be meant."""
+    evidence = open_evidence(data)
+    assert evidence.bytes == data
+    assert evidence.id.matches(data)
+    assert evidence.one.signer == evidence.other.signer == evidence.subject
+    assert evidence.one.id != evidence.other.id
+    if evidence.kind in ("heads", "receipts"):
+        pair = evidence.statement.value["other"], evidence.statement.value["one"]
+        assert equivocation_of(*pair) == evidence
 
 
 def _heads(data: bytes) -> None:
@@ -260,6 +274,7 @@ TARGETS = (
     Target(
         "heads", _heads, lambda: [codec.encode([b"", b""]), *of_vectors("compare-heads", _two_heads)], structured=True
     ),
+    Target("evidence", _evidence, lambda: of_vectors("open-evidence", hexes("bytes")), 16384, structured=True),
     Target("log-genesis", _log_genesis, _receipts, structured=True),
     Target("proposal", _proposal, _proposal_seeds, 16384, structured=True),
 )
