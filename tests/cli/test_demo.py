@@ -1,4 +1,4 @@
-"""The demo: all eleven lines, in a folder of its own, with nothing left running; and it can fail."""
+"""The demo: all sixteen lines, in a folder of its own, with nothing left running; and it can fail."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from holo.cli.demo.stage import DemoFailed, make_folder, node_process
 from tests.cli.runner import holo, process, said
 
 LINES = ["namespace", "publish", "pending", "cosign", "resolve", "verify", "rollback", *(4 * ["refused"])]
+LINES += ["peers", "parted", "healed", "settled", "caught"]
 
 
 @pytest.mark.slow
@@ -22,17 +23,19 @@ def test_the_demo_shows_all_it_promises(folder: Path) -> None:
     assert ran.code == 0, ran.out + ran.err
     lines = ran.out.splitlines()
     assert lines[0] == "holo demo · real nodes on loopback"
-    assert [line.split()[:3] for line in lines[1:12]] == [[str(at + 1), "ok", what] for at, what in enumerate(LINES)]
+    assert [line.split()[:3] for line in lines[1:17]] == [[str(at + 1), "ok", what] for at, what in enumerate(LINES)]
     assert "7 of 7 rules" in lines[5]
     assert "networking denied" in lines[6]
+    assert "3 of 3 nodes agree" in lines[15]
+    assert "proof is at all 3 peers" in lines[16]
     assert [line.split()[3] for line in lines[8:12]] == [
         "signature-invalid",
         "binding-stale",
         "signer-not-allowed",
         "policy-foreign",
     ]
-    assert lines[12].startswith("proved: ")
-    told = re.fullmatch(r"(\d+) s · next: holo --home (\S+) why acme/holo:stable", lines[13])
+    assert lines[17].startswith("proved: ")
+    told = re.fullmatch(r"(\d+) s · next: holo --home (\S+) why acme/holo:stable", lines[18])
     assert told is not None
     for denial in (line.split()[-1] for line in lines[8:12]):
         assert said(play / "a", "receipts", "show", denial)["type"] == "denial-receipt"

@@ -1,4 +1,4 @@
-"""The story of the demo: eleven lines, each printed only once what it says has been checked."""
+"""The story of the demo: sixteen lines, each printed only once what it says has been checked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import click
 
 import holo
 from holo.cli import exits
+from holo.cli.demo.federation import Federation
 from holo.cli.demo.forgeries import Target, check_denial, refusal
 from holo.cli.demo.stage import DemoFailed, NodeProcess, make_folder, node_process, require, verb, verb_offline
 from holo.cli.group import Verb
@@ -36,7 +38,7 @@ _HEAD_WAIT_S: Final = 10
 @click.option("--folder", type=click.Path(path_type=Path), help="Play here (build/demo in a checkout).")
 @click.pass_obj
 def demo(invocation: Invocation, folder: Path | None) -> None:
-    """See it work: two nodes, three people, eleven things shown and checked. Nothing outside one folder is touched."""
+    """See it work: nodes, people and a liar, sixteen things checked. Nothing outside one folder is touched."""
     began = time.monotonic()
     source, default_folder = _source()
     lines: list[dict[str, Any]] = []
@@ -45,9 +47,9 @@ def demo(invocation: Invocation, folder: Path | None) -> None:
     try:
         with ExitStack() as stack:
             stage = make_folder(folder or default_folder)
-            nodes = [stack.enter_context(node_process(stage / home)) for home in ("a", "b")]
+            nodes = [stack.enter_context(node_process(stage / home)) for home in ("a", "b", "c")]
             play = _Play(stage, source, nodes[0], nodes[1])
-            for what, detail in play.run():
+            for what, detail in chain(play.run(), Federation(stage, nodes, NAME).run()):
                 lines.append({"line": len(lines) + 1, "ok": True, "what": what, "detail": detail})
                 if not invocation.json:
                     mark = invocation.mark("ok", "ok")

@@ -40,12 +40,13 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class NodeProcess:
-    """A node that takes connections: its process, its home, its URL and its did:key."""
+    """A node that takes connections: its process, its home, its URL, its did:key and where peers reach it."""
 
     process: subprocess.Popen[str]
     home: Path
     url: str
     did: str
+    peer: str
 
     @property
     def address(self) -> tuple[str, int]:
@@ -131,7 +132,7 @@ def node_process(home: Path) -> Iterator[NodeProcess]:
     process = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=log, text=True, env=_child_environment())
     try:
         ready = _ready_line(process, Path(log.name))
-        yield NodeProcess(process, home, ready["url"], ready["node"])
+        yield NodeProcess(process, home, ready["url"], ready["node"], ready["peer"])
     finally:
         process.send_signal(signal.SIGTERM)
         try:
