@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 
 import structlog
 
-from tests.sim.plan import make_plan
+from tests.sim.plan import Plan, make_plan
 from tests.sim.shrink import shrink
 from tests.sim.simulation import Verdict, simulate
 
@@ -26,17 +27,21 @@ def main() -> int:
     parser.add_argument(
         "--shrink", type=float, default=60.0, metavar="SECONDS", help="look so long for a smaller failure"
     )
+    parser.add_argument("--plan", type=Path, help="a plan that was made smaller, in place of a seed")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("debug" if options.verbose else "error"))
     seed = int.from_bytes(os.urandom(4), "big") if options.seed is None else options.seed
     until = time.monotonic() + (options.seconds or 0.0)
     runs = delivered = 0
     while True:
-        plan = make_plan(seed, options.nodes, options.minutes, options.liars)
+        if options.plan is None:
+            plan = make_plan(seed, options.nodes, options.minutes, options.liars)
+        else:
+            plan = Plan.from_json(options.plan.read_text())
         verdict = simulate(plan, verbose=options.verbose)
         runs += 1
         if verdict.problem is not None:
-            report(verdict, options.shrink)
+            report(verdict, options.shrink if options.plan is None else 0.0)
             return 1
         if options.seconds is None:
             print(line(verdict))
@@ -59,7 +64,10 @@ def report(verdict: Verdict, shrink_s: float) -> None:
     )
     if shrink_s > 0:
         small = shrink(verdict, shrink_s)
-        print(f"\nsmaller: {line(small)}\n{small.plan.text()}\n{small.plan!r}")
+        file = Path("build/sim") / f"{plan.seed}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(small.plan.to_json())
+        print(f"\nsmaller: {line(small)}\n{small.plan.text()}\nagain: python -m tests.sim --plan {file} --verbose")
 
 
 def line(verdict: Verdict) -> str:

@@ -229,6 +229,15 @@ class Host:
             await self.kill()
             raise Overloaded("stopping", "the node is down") from None
 
+    async def fetch(self, cid: Cid) -> bytes | None:
+        """What the node gets of its peers by CID; None while it is down, or where it ends meanwhile."""
+        if self.gossip is None:
+            return None
+        try:
+            return await self.gossip.fetch(cid)
+        except (HoloError, Crash):
+            return None
+
     def arm(self, point: str, nth: int) -> None:
         """Crash at the ``nth`` time from now that the store comes to ``point``."""
         self._faults.point, self._faults.nth = point, nth

@@ -6,9 +6,10 @@ node that is down is not restarted. So any part of a plan is a plan, and a faili
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 NAMESPACES: Final = ("acme", "initech", "umbrella")
@@ -77,6 +78,19 @@ class Plan:
         edges = tuple((moved[a], moved[b]) for a, b in self.edges if gone not in (a, b))
         liars = self.liars[:index] + self.liars[index + 1 :]
         return replace(self, liars=liars, edges=edges)
+
+    def to_json(self) -> str:
+        """For a file."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """What `to_json` gave."""
+        value = json.loads(text)
+        steps = tuple(Step(**step) for step in value.pop("steps"))
+        edges = tuple((a, b) for a, b in value.pop("edges"))
+        liars, skews_ms = tuple(value.pop("liars")), tuple(value.pop("skews_ms"))
+        return cls(**value, liars=liars, skews_ms=skews_ms, steps=steps, edges=edges)
 
     def text(self) -> str:
         """For people: what will happen."""
@@ -192,6 +206,7 @@ class _Drawing:
                 Step(at_s, "partition", node, {"islands": self._islands()}),
                 Step(min(self._length_s, at_s + rng.uniform(1, 60)), "heal", node),
             ],
+            "fetch": lambda: [Step(at_s, "fetch", node, {"other": self._any()})],
             "break": lambda: [Step(at_s, "break", node)],
             "slow": lambda: [Step(at_s, "slow", node, {"bytes_per_s": rng.choice([2_000, 20_000]), "for_s": 20.0})],
             "clock": lambda: [Step(at_s, "clock", node, {"by_ms": rng.choice([-3_600_000, -50, 50, 3_600_000])})],

@@ -153,6 +153,7 @@ class Simulation:
             "restore": self._restore,
             "partition": self._partition,
             "heal": self._unite,
+            "fetch": self._fetch,
             "break": self._break,
             "slow": self._slow,
             "clock": self._clock,
@@ -209,6 +210,19 @@ class Simulation:
     async def _unite(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
         self.wire.heal()
 
+    async def _fetch(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
+        """The catalog of another node, by its CID: those bytes or none."""
+        other = self.hosts[step.args["other"]]
+        if host.gossip is None or other.registry is None:
+            return
+        with other.registry.view() as view:
+            head = view.head()
+        if head is not None:
+            data = await host.fetch(head[0].catalog)
+            self.verdict.happened["fetched"] += data is not None
+            if data is not None and not head[0].catalog.matches(data):
+                raise Unsafe(f"node {host.number} took other bytes for {head[0].catalog!s}")
+
     async def _break(self, step: Step, host: Host, nursery: trio.Nursery) -> None:
         self.wire.break_links(host.kid)
 
@@ -251,10 +265,11 @@ class Simulation:
             await trio.sleep(_LOOK_S)
 
     def _unexposed(self) -> str:
-        """Liars that have shown two faces and that not every honest node has evidence against."""
+        """Liars that have shown two faces to the honest, and not every honest node has evidence against."""
         found: list[str] = []
+        honest = {host.kid for host in self.hosts}
         for liar, faces in sorted(self.harm.two_faced.items()):
-            if len(faces) > 1:
+            if sum(bool(seen & honest) for seen in faces.values()) > 1:
                 blind = [host.number for host in self.hosts if liar not in host.exposed()]
                 found.extend(f"; node {number} does not know of {liar.hex()[4:12]}" for number in blind)
         return "".join(found)

@@ -56,6 +56,7 @@ def test_part_of_a_plan_is_a_plan() -> None:
     assert all(step.node < 3 and step.args.get("other", 0) < 3 for step in smaller.steps)
     assert all(max(edge) < 4 for edge in smaller.edges)
     assert simulate(smaller.with_steps(smaller.steps[::3])).problem is None
+    assert Plan.from_json(smaller.to_json()) == smaller
 
 
 def test_a_run_is_a_function_of_its_seed_in_every_process() -> None:
