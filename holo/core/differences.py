@@ -53,7 +53,7 @@ class FoundName:
 class FoundEvidence:
     """Evidence against a subject about whom this end has none, or other evidence with a greater id."""
 
-    subject: bytes
+    subject: Kid
     evidence: Cid
 
 

@@ -19,6 +19,7 @@ from holo.core import limits, names
 from holo.core.cid import Cid
 from holo.core.differences import Differs, Found, FoundEvidence, FoundName, FoundPolicy
 from holo.core.errors import Rejected
+from holo.core.keys import kid_of
 from holo.core.own import Own, Tree
 from holo.core.state import (
     Cited,
@@ -232,7 +233,7 @@ class Pull:
         elif place.tree == "evidence":
             evidence = parse_state_value(value)
             if mine is None or evidence < parse_state_value(mine):
-                yield FoundEvidence(key, evidence)
+                yield FoundEvidence(kid_of(key), evidence)
         elif place.tree == "policies":
             known = () if mine is None else parse_endorsers(mine)
             lacking = tuple(kid for kid in parse_endorsers(value) if kid not in known)

@@ -28,7 +28,7 @@ def statement(ns: str, path: str, number: int) -> Cid:
 
 @dataclass
 class Names:
-    """What is known of one namespace. Of a path's statements the greatest id is current; pending is beside it."""
+    """What is known of one namespace. Of a path's statements the greatest id is current; pending is what is beyond."""
 
     policies: dict[Cid, set[int]] = field(default_factory=dict)
     bindings: dict[str, Known] = field(default_factory=dict)
@@ -39,23 +39,29 @@ class Names:
         return {path: _cited(known) for path, known in self.bindings.items()}
 
     def shown(self) -> dict[str, list[Cited]]:
-        """Path → what it shows as pending: what is not complete."""
+        """Path → what it shows as pending: what is greater than the current one."""
         found = {}
         for path, known in self.pending.items():
-            left = [Cited(cid, tuple(sorted(at))) for cid, at in sorted(known.items())]
-            left = [cited for cited in left if cited.statement not in self.bindings.get(path, {})]
+            current = max(self.bindings.get(path, ()), default=b"")
+            left = [Cited(cid, tuple(sorted(at))) for cid, at in sorted(known.items()) if cid > current]
             if left:
                 found[path] = left
         return found
 
 
-@dataclass
+@dataclass(repr=False)
 class Side:
     """One peer. ``nodes`` are all objects of its newest catalog, by CID."""
 
     names: dict[str, Names] = field(default_factory=dict)
     evidence: dict[bytes, Cid] = field(default_factory=dict)
     nodes: dict[Cid, bytes] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counts = {
+            ns: (len(names.policies), len(names.bindings), len(names.pending)) for ns, names in self.names.items()
+        }
+        return f"Side({counts}, evidence of {len(self.evidence)})"
 
     def of(self, ns: str) -> Names:
         """What it knows of a namespace."""
@@ -99,7 +105,8 @@ class Side:
     def take(self, found: Found, source: Side) -> None:
         """Take over what was found, as a record that was asked for: with all that the source knows of it."""
         if isinstance(found, FoundEvidence):
-            self.evidence[found.subject] = min(found.evidence, self.evidence.get(found.subject, found.evidence))
+            before = self.evidence.get(found.subject, found.evidence)
+            self.evidence[found.subject] = min(found.evidence, before)
         elif isinstance(found, FoundPolicy):
             held = self.of(found.ns).policies.setdefault(found.policy, set())
             held |= source.names[found.ns].policies[found.policy]

@@ -18,9 +18,10 @@ from holo.core.pull import Own, Pull
 from holo.core.state import Catalog, NamespaceState, state_value
 from holo.core.tree_node import Branch, Leaf, encode_node
 from tests.core.catalogs import ENDORSERS, POLICY, Side, everywhere, genesis_of, pull_once, statement
+from tests.records import kid
 
 NAMESPACES = ("a", "ab", "b.c")
-SUBJECTS = (b"one", b"other")
+SUBJECTS = (kid("one"), kid("other"))
 
 
 @st.composite
@@ -187,10 +188,11 @@ def test_namespaces_of_no_interest_and_those_of_another_genesis_are_left_alone()
 def test_evidence_with_the_smaller_id_is_found() -> None:
     mine, source = Side(), Side()
     less, more = sorted(Cid.of(DAG_CBOR, data) for data in (b"one", b"two"))
-    source.evidence = {b"a": less, b"b": more, b"c": less}
-    mine.evidence = {b"a": more, b"b": less}
+    a, b, c = sorted(kid(name) for name in "abc")
+    source.evidence = {a: less, b: more, c: less}
+    mine.evidence = {a: more, b: less}
     found, _, _ = pull_once(mine, source)
-    assert found == [FoundEvidence(b"a", less), FoundEvidence(b"c", less)]
+    assert found == [FoundEvidence(a, less), FoundEvidence(c, less)]
 
 
 def test_a_catalog_that_moved_on_ends_the_pull_without_blame() -> None:
