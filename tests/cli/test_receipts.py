@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import pytest
 
 from holo.cli.demo.offline import DENIED_LINE, NOT_DENIED
 from holo.core.cid import RAW, Cid
+from holo.core.evidence import equivocation_of
+from holo.core.keys import did_of
 from holo.http.base64url import decode_base64url, encode_base64url
 from tests.cli.conftest import World
 from tests.cli.runner import PROJECT, Ran, environment, holo, said, shape
+from tests.signing_node import SigningNode
 
 ONE = str(Cid.of(RAW, b"one"))
 VERIFIED = {
@@ -171,3 +175,28 @@ def test_a_denial_is_a_receipt_like_any_other(world: World, tmp_path: Path) -> N
     assert encode_base64url(decode_base64url(problem["denial_cose"], 1 << 16, at="x")) == problem["denial_cose"]
     why = holo(world.mallory, "--node", "node", "why", problem["denial"]).out
     assert "None of the signers may write this name" in why
+
+
+def test_evidence_in_a_file_proves_itself_where_neither_party_is_known(world: World, tmp_path: Path) -> None:
+    node = SigningNode("mallory")
+    start, one = node.log, node.head()
+    node.log = start
+    evidence = equivocation_of(one, node.head(at_ms=1))
+    assert evidence is not None
+    file = tmp_path / "evidence"
+    for data in (evidence.bytes, base64.urlsafe_b64encode(evidence.bytes).rstrip(b"=")):
+        file.write_bytes(data)
+        ran = offline("--json", "--home", tmp_path / "nobody", "receipts", "verify", file)
+        assert ran.code == 0, ran.err
+        assert (ran.json["kind"], ran.json["subject"]) == ("heads", did_of(node.key.kid))
+        assert ran.json["evidence"] == str(evidence.id)
+    assert "two heads of one log" in holo(tmp_path / "nobody", "receipts", "verify", file).out
+    spoiled = bytearray(evidence.bytes)
+    spoiled[-70] ^= 1
+    file.write_bytes(spoiled)
+    holo(tmp_path / "nobody", "receipts", "verify", file, expect=1)
+
+
+def test_a_key_nobody_caught_has_nothing_against_it(world: World) -> None:
+    found = said(world.alice, "--node", "node", "why", did_of(SigningNode("mallory").key.kid))
+    assert (found["kind"], found["evidence"], found["receipts"]) == ("key", None, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ import trio
 import trio.testing
 
 from holo.core import limits
+from holo.core.evidence import equivocation_of
+from holo.core.keys import did_of
 from holo.core.policy import parse_policy
 from holo.roles.registry import Incoming
 from tests.http.events_client import reading
 from tests.http.scene import Scene, acme, open_scene, wire
 from tests.records import binding_record, content
+from tests.signing_node import SigningNode
 
 
 async def test_told_in_the_order_of_the_log(scene: Scene) -> None:
@@ -37,6 +41,29 @@ async def test_a_head_comes_after_what_it_covers(scene: Scene) -> None:
         binding, head = await reader.take(2)
     assert (binding.type, head.type) == ("binding", "head")
     assert (head.data["catalog"], head.data["log_size"], head.id) == (catalog, 2, binding.id)
+
+
+async def test_a_key_that_signed_two_truths_is_told_of_once(scene: Scene) -> None:
+    node = SigningNode("mallory")
+    start, heads = node.log, []
+    for at in range(3):
+        node.log = start
+        heads.append(node.head(at_ms=at))
+    pieces = [equivocation_of(one, other) for one, other in itertools.combinations(heads, 2)]
+    async with reading(scene.running.url, "?type=equivocation,binding") as reader:
+        for piece in pieces:
+            assert piece is not None
+            await scene.running.node.registry.admit([Incoming("evidence", [piece.bytes])])
+        await scene.publish()
+        told, last = await reader.take(2)
+    assert (told.type, last.type) == ("equivocation", "binding")
+    assert pieces[0] is not None
+    assert told.data["subject"] == did_of(node.key.kid)
+    assert (told.data["kind"], told.data["evidence"]) == ("heads", str(pieces[0].id))
+    (item,) = (await scene.get("/v1/receipts?type=evidence-receipt"))["items"]
+    assert item["receipt"] == told.data["receipt"]
+    standing = min(piece.id for piece in pieces if piece is not None)
+    assert (await scene.get(f"/v1/objects/{standing}"))["type"] == "equivocation"
 
 
 async def test_resuming_misses_nothing_and_repeats_no_record(tmp_path: Path) -> None:
