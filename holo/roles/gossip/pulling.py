@@ -24,6 +24,7 @@ from holo.core.messages import Objects, Range, Records, Span, Want, WantRange, W
 from holo.core.pull import Own, Pull
 from holo.roles.gossip.door import RunSync
 from holo.roles.gossip.lines import Line, lines_of
+from holo.roles.gossip.pushing import Pushing
 from holo.roles.gossip.seals import Seals
 from holo.roles.gossip.session import Session, faults
 from holo.roles.gossip.state import Tally
@@ -87,9 +88,12 @@ class _Batch:
 class Pulling:
     """Pulls from any number of peers, a few at a time."""
 
-    def __init__(self, store: Store, taker: Taker, hosting: Hosting, tally: Tally, run_sync: RunSync) -> None:
+    def __init__(
+        self, store: Store, taker: Taker, pushing: Pushing, hosting: Hosting, tally: Tally, run_sync: RunSync
+    ) -> None:
         self._store = store
         self._taker = taker
+        self._pushing = pushing
         self._hosting = hosting
         self._tally = tally
         self._run_sync = run_sync
@@ -205,6 +209,7 @@ class Pulling:
             found += held
             left = (*rest, *left[len(asked) :])
         session.received_records += len(found)
+        self._pushing.note(session.peer, found)
         return found
 
     async def _offer_line(self, session: Session, line: Line) -> Taken:
@@ -237,7 +242,8 @@ class Pulling:
                     if later:
                         nursery.start_soon(self._range_into, session, later, following)
                     session.received_records += len(answer.records)
-                    done.add(await self._taker.take(session.peer, answer.records, patient=True))
+                    with self._pushing.keeping_quiet(answer.records):
+                        done.add(await self._taker.take(session.peer, answer.records, patient=True))
                 if later:
                     reached[later[0].ns, later[0].genesis] = later[0].after
                 spans, answer = later, following[0] if following else None

@@ -5,8 +5,10 @@ The writer tells of a commit and goes on; the feed between is bounded and may dr
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Final, NoReturn
 
@@ -22,6 +24,7 @@ from holo.store.evidence import EvidenceSubmission
 from holo.store.ledger import Outcome, Submission
 
 _EVIDENCE_WAITING: Final = 256
+_AT_ONCE: Final = 64
 
 
 class Queue:
@@ -67,8 +70,27 @@ class Pushing:
         self._most = most_records
         self._rng = rng
         self._tally = tally
+        self._quiet: set[bytes] = set()
         self._feed: deque[tuple[Submission, Outcome]] = deque()
         self._told = trio.Event()
+
+    @contextmanager
+    def keeping_quiet(self, records: Sequence[Carried]) -> Iterator[None]:
+        """Do not push what is committed of ``records`` inside the block: they came in great numbers, and are old."""
+        ids = {record_id(record) for record in records}
+        self._quiet |= ids
+        try:
+            yield
+        finally:
+            self._hand_out_all()
+            self._quiet -= ids
+
+    def note(self, peer: Kid, records: Sequence[Carried]) -> None:
+        """Remember that a peer has ``records``: they came from it."""
+        queue = self._queues.get(peer)
+        if queue is not None:
+            for record in records:
+                queue.outbox.note(record_id(record))
 
     def tell(self, new: Sequence[tuple[Submission, Outcome]]) -> None:
         """Take note of a commit. Called by the writer: it costs what appending does."""
@@ -84,9 +106,13 @@ class Pushing:
             await self._told.wait()
             self._told = trio.Event()
             while self._feed:
-                for _ in range(min(64, len(self._feed))):
-                    self._hand_out(*self._feed.popleft())
+                self._hand_out_all(_AT_ONCE)
                 await trio.lowlevel.checkpoint()
+
+    def _hand_out_all(self, most: float = math.inf) -> None:
+        while self._feed and most > 0:
+            self._hand_out(*self._feed.popleft())
+            most -= 1
 
     def _hand_out(self, submission: Submission, outcome: Outcome) -> None:
         if isinstance(submission, EvidenceSubmission):
@@ -95,5 +121,7 @@ class Pushing:
             return
         record = carry_pending(submission.record) if outcome.state == "pending" else carry(submission.record)
         id = record_id(record)
+        if id in self._quiet:
+            return
         for kid in choose(self._rng, sorted(self._queues), self._fanout):
             self._queues[kid].put(id, record)

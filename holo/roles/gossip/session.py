@@ -9,6 +9,7 @@ there is room. What finds no room is dropped, and found again by pulling.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,6 +130,7 @@ class Session:
         self.sent_records = 0
         self.received_records = 0
         self.refused = 0
+        self.loading_until_s = -math.inf  # the peer has asked for whole namespaces just now
         self.promised = 0  # states, of those there are the next to promise
         self.promise: bytes | None = None  # the last
         self.closing = ("closed", "")  # why this end does

@@ -36,6 +36,7 @@ from holo.store.view import View
 ALL: Final = ""
 """Stands for all namespaces in a budget: what is wrong with any counts there."""
 
+_OFFERED_AT_ONCE: Final = 1024
 _EVIDENCE_KNOWN: Final = 4096
 _EARLY: Final = ("policy-unknown", "policy-parent-unknown", "genesis-unknown")
 _FAULTS: Final = 256.0  # tokens of what a peer may do wrong
@@ -89,8 +90,8 @@ class Taker:
         ``patient``: where the node has too much to do, wait and offer them again instead of leaving them.
         """
         taken = Taken()
-        for start in range(0, len(records), limits.RECORDS_PER_PUSH):
-            some = records[start : start + limits.RECORDS_PER_PUSH]
+        for start in range(0, len(records), _OFFERED_AT_ONCE):
+            some = records[start : start + _OFFERED_AT_ONCE]
             wanted = self._affordable(peer, self._lacking(some))
             offered = [Incoming(_kind(item), parts) for item in wanted for parts in item.submissions()]
             if offered:

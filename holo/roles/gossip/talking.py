@@ -10,15 +10,15 @@ from typing import Final, NoReturn
 import trio
 
 from holo.core.errors import Overloaded
-from holo.core.gossip import record_id
 from holo.core.head import Head
 from holo.core.keys import Kid
-from holo.core.messages import Converged, Heads, ShownEvidence
+from holo.core.messages import Converged, Heads, ShownEvidence, WantRange
 from holo.net.link import LinkClosed
 from holo.roles.gossip.door import Door, RunSync
 from holo.roles.gossip.heads import BEAT_S, Changing, HeadExchange, Showing
 from holo.roles.gossip.known_peer import KnownPeer
 from holo.roles.gossip.pulling import Pulling
+from holo.roles.gossip.pushing import Pushing
 from holo.roles.gossip.serving import answer, is_small
 from holo.roles.gossip.session import Fault, Session
 from holo.roles.gossip.taking import Spent, Taken, Taker
@@ -38,6 +38,7 @@ class Talking:
         door: Door,
         taker: Taker,
         pulling: Pulling,
+        pushing: Pushing,
         heads: HeadExchange,
         head_changed: Changing,
         pinned: Callable[[], Collection[Kid]],
@@ -51,6 +52,7 @@ class Talking:
         self._door = door
         self._taker = taker
         self._pulling = pulling
+        self._pushing = pushing
         self._heads = heads
         self._head_changed = head_changed
         self._pinned = pinned
@@ -78,6 +80,8 @@ class Talking:
     async def _answer(self, session: Session) -> NoReturn:
         while True:
             question = await session.questions.take()
+            if isinstance(question, WantRange):
+                session.loading_until_s = trio.current_time() + 2 * self._interval_s
             if is_small(question):
                 said = answer(self._store, question)
             else:
@@ -88,8 +92,7 @@ class Talking:
         while True:
             push = await session.pushes.take()
             session.received_records += len(push.records)
-            for record in push.records:
-                peer.queue.outbox.note(record_id(record))
+            self._pushing.note(peer.kid, push.records)
             await trio.sleep(self._taker.slowed_s(peer.kid))
             self._took(peer, session, await self._taker.take(peer.kid, push.records))
 
@@ -146,6 +149,9 @@ class Talking:
         peer.wake(at_once=True)
         while True:
             await self._wait_to_pull(peer, in_vain)
+            # Who asks for everything has little to tell, and would be compared again with each of its heads.
+            while (now_s := trio.current_time()) < session.loading_until_s:
+                await trio.sleep(session.loading_until_s - now_s)
             if peer.head is None or (self._is_settled(peer) and not self._pulling.any_held()):
                 in_vain = 0
                 continue

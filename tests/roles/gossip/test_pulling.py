@@ -130,6 +130,8 @@ async def test_a_fresh_peer_takes_great_numbers_by_range(
         assert two.gossip.tally.messages_out["want-range"] >= 2, "more than one answer carries"
         assert two.gossip.tally.messages_out["want"] + two.gossip.tally.messages_out["want-records"] < 8
         assert all(map(two.has, records))
+        assert two.gossip.tally.messages_out["push"] == 0, "nobody is told what they have, or what is old"
+        assert one.gossip.tally.messages_out["want"] <= 2, "nor asked about it"
 
 
 async def test_a_few_differences_take_few_round_trips(tmp_path: Path, autojump_clock: object) -> None:
