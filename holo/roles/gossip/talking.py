@@ -150,7 +150,7 @@ class Talking:
         while True:
             await self._wait_to_pull(peer, in_vain)
             # Who asks for everything has little to tell, and would be compared again with each of its heads.
-            while (now_s := trio.current_time()) < session.loading_until_s:
+            while (now_s := trio.current_time()) < session.loading_until_s:  # noqa: ASYNC110 - time alone ends it
                 await trio.sleep(session.loading_until_s - now_s)
             if peer.head is None or (self._is_settled(peer) and not self._pulling.any_held()):
                 in_vain = 0
