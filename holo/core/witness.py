@@ -51,10 +51,10 @@ class Known:
 class Verdict:
     """What to make of a head.
 
-    ``accepted``: the newest of its log; ``opened``: the first of a log; ``stale``: not newer; ``need-proof``: newer, and
-    it takes the consistency proof between sizes ``old`` and ``new``; ``equivocation``: with ``evidence``; ``refused``:
-    with ``error``. ``keep`` says whether it belongs to what is known from now on: an old head, which nothing proves,
-    too, for its signer has to stand by it.
+    ``accepted``: the newest of its log; ``opened``: the first of a log; ``stale``: not newer; ``need-proof``: newer,
+    and it takes the consistency proof between sizes ``old`` and ``new``; ``equivocation``: with ``evidence``;
+    ``refused``: with ``error``. ``keep`` says whether it belongs to what is known from now on: an old head, which
+    nothing proves, too, for its signer has to stand by it.
     """
 
     status: Status

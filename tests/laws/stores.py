@@ -17,7 +17,7 @@ from holo.core.errors import HoloError
 from holo.core.names import Name
 from holo.core.policy import parse_policy
 from holo.store.fsck import check_store
-from holo.store.ledger import BindingSubmission, Hosting, PolicySubmission, Submission
+from holo.store.ledger import BindingSubmission, Hosting, PolicySubmission
 from holo.store.policies import PolicyCache
 from holo.store.snapshot import catalog_from_records
 from holo.store.store import Request, Result, Store
@@ -148,7 +148,7 @@ def _compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
         assert found.get(part) == expected.get(part), f"{part} is not as the model has it"
 
 
-def submission_of(item: Item) -> Submission:
+def submission_of(item: Item) -> PolicySubmission | BindingSubmission:
     """What the registry makes of a record that came."""
     if item.kind == "policy":
         return PolicySubmission(parse_policy(item.record.statement), item.record, item.nodes)
