@@ -21,7 +21,7 @@ from tests.sim.plan import LIARS, Plan, Step, make_plan
 from tests.sim.shrink import kind_of, shrink
 from tests.sim.simulation import simulate
 
-SEEDS = (2, 3, 4, 5, 7, 8)  # between them all there is to meet, but for what takes long
+SEEDS = (2, 5, 7, 8)  # between them all there is to meet, but for what takes long
 PROJECT = Path(__file__).parents[2]
 
 
@@ -62,7 +62,7 @@ def test_part_of_a_plan_is_a_plan() -> None:
 def test_a_run_is_a_function_of_its_seed_in_every_process() -> None:
     def trace(seed: int, hash_seed: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.sim", str(seed), "--nodes", "4", "--minutes", "0.5"],
+            [sys.executable, "-m", "tests.sim", str(seed), "--nodes", "3", "--liars", "1", "--minutes", "0.3"],
             cwd=PROJECT,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
@@ -90,7 +90,7 @@ def restoring(number: int = 0) -> Plan:
         Step(25.0, "publish", 0, {"ns": "acme", "path": "app/dev", "who": "alice", "text": "later"}),
         Step(30.0, "restore", 0, {"down_s": 1.0, "witness": "old"}),
     ]
-    plan = make_plan(number, nodes=2, minutes=1.0, liars=0)
+    plan = make_plan(number, nodes=2, minutes=0.6, liars=0)
     begin = Step(0.5, "begin", 0, {"ns": "acme"})
     work = [step for step in plan.steps if step.kind in ("publish", "propose", "pair")]
     return plan.with_steps(tuple(sorted([begin, *trouble, *work], key=lambda step: step.at_s)))
@@ -102,7 +102,7 @@ def test_what_a_node_loses_is_found_and_the_plan_made_small(monkeypatch: pytest.
     failed = simulate(restoring())
     assert failed.problem is not None
     assert "has lost" in failed.problem
-    small = shrink(failed, seconds=20)
+    small = shrink(failed, seconds=300)
     assert kind_of(small) == kind_of(failed)
     assert {step.kind for step in small.plan.steps} <= {"begin", "backup", "publish", "propose", "pair", "restore"}
     assert len(small.plan.steps) <= 4 < len(failed.plan.steps)
