@@ -6,7 +6,6 @@ not plainly such a question, and whatever would be refused, is left to that: Non
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -31,7 +30,6 @@ _OFFERS: Final = (JSON, COSE)
 
 _HANDLE: Final = f"{NAME.name}=".encode()
 _HANDLE_CHARS: Final = len(_HANDLE)
-_QUERY: Final = re.compile(rb"[!-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +133,6 @@ class Hot:
 
     def _question(self, query: bytes, *, signed: bool) -> Query | None:
         """What a raw query asks; None where it is refused, or asks for a receipt where none is due, or for none."""
-        if _QUERY.fullmatch(query) is None:
-            return None
         try:
             asked = decode_query(query, (NAME, TAG, POLICY_REF, RECEIPT))
             question = Query(selected_name(asked), asked.get(POLICY_REF))

@@ -8,7 +8,7 @@ from holo.core import limits
 from holo.http.hot import PATH
 from holo.http.hot_answer import HotAnswers, signed_fields
 from holo.http.reply import matches
-from holo.http.request_head import Fields, Heads
+from holo.http.request_head import QUERY, Fields, Heads
 
 Header = tuple[bytes, bytes]
 
@@ -43,6 +43,8 @@ class HotStreams:
         if fields is None:
             return None
         query = path[len(_START) :]
+        if QUERY.fullmatch(query) is None:
+            return None
         found = self.answers.find(query, fields, address)
         if found is None:
             signed = self.answers.find_signed(query, fields, address)

@@ -21,6 +21,7 @@ from holo.http.negotiation import JSON
 START: Final = b"GET " + PATH + b"?"
 _START_CHARS: Final = len(START)
 _VERSION: Final = b" HTTP/1.1\r\n"
+QUERY: Final = re.compile(rb"[!-~]*")
 # A token, a colon, visible ASCII with blanks inside: no folding, no control characters, no bytes beyond ASCII.
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[!-~](?:[ -~\t]*[!-~])?)?)[ \t]*\r\n")
 
@@ -59,8 +60,7 @@ class Heads:
     def read(self, data: bytes, start: int, end: int) -> tuple[bytes, Fields] | None:
         """(query, fields) of the head that is ``data[start:end]``, ``end`` behind its empty line.
 
-        None where it is not certainly a hot request. ``data[start:]`` begins with :data:`START`. The query has no
-        blank, and may be anything else: whoever looks for a name in it finds one or does not.
+        None where it is not certainly a hot request. ``data[start:]`` begins with :data:`START`.
         """
         stop = data.find(b" ", start + _START_CHARS, end)
         rest = data[stop:end]
@@ -75,7 +75,8 @@ class Heads:
                 if len(self._known) >= limits.KNOWN_HEADS:
                     self._known.clear()
                 self._known[rest] = fields
-        return data[start + _START_CHARS : stop], fields
+        query = data[start + _START_CHARS : stop]
+        return (query, fields) if QUERY.fullmatch(query) is not None else None
 
     def read_fields(self, block: bytes) -> Fields | None:
         """What the lines of ``block``, each with its line end, say; None where they are not those of a hot request."""

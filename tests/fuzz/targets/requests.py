@@ -170,7 +170,8 @@ def _request_head(data: bytes) -> None:
         values.setdefault(name, []).append(value)
     assert len(values[b"host"]) == 1
     _host(values[b"host"][0].decode("ascii"))
-    assert choose(b",".join(values.get(b"accept", [])).decode("ascii"), (JSON, COSE)) == JSON
+    chosen = choose(b",".join(values.get(b"accept", [])).decode("ascii"), (JSON, COSE))
+    assert fields.as_json == (chosen == JSON)
     assert values.get(b"if-none-match") == (None if fields.if_none_match is None else [fields.if_none_match.encode()])
     assert not values.keys() & {b"expect", b"upgrade", b"content-length", b"transfer-encoding", b"range", b"prefer"}
 
