@@ -241,7 +241,7 @@ class Liar:
                     rng.randbytes(rng.randint(0, 200)),
                     frame[: rng.randint(0, len(frame))],
                     _spoiled(frame, rng),
-                    frame + b"\0",
+                    frame[: FRAME_BYTES - 1] + b"\0",
                     encode_message(Objects(rng.randrange(4), (None,))),
                     encode_message(Hello("liar/2", (), self._log.id)),
                     b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
