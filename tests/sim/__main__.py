@@ -41,7 +41,10 @@ def main() -> int:
         verdict = simulate(plan, verbose=options.verbose)
         runs += 1
         if verdict.problem is not None:
-            report(verdict, options.shrink if options.plan is None else 0.0)
+            if options.plan is None:
+                report(verdict, options.shrink)
+            else:
+                print("\n".join([line(verdict), *verdict.log[-40:]]))
             return 1
         if options.seconds is None:
             print(line(verdict))
