@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,9 +23,13 @@ from typing import Final
 
 import pytest
 
+from holo.cli.demo.liar import tell_two_truths
 from holo.cli.explain import entries
 from holo.core.errors import CODES
+from holo.core.keys import parse_did
 from holo.store.environment import Environment
+from holo.store.home import Home
+from holo.store.keyring import Keyring
 from holo.store.layout import DATABASES
 from tests.cli.runner import environment, process, said
 from tests.faults import preload
@@ -42,7 +47,8 @@ HOLO: Final = """#!/bin/sh
 export PYTHONPATH={project}
 if [ "$1" = node ]; then
     shift
-    set -- --set store.map_bytes=268435456 --set http.listen=127.0.0.1:0 --set roles.gossip.listen=127.0.0.1:0 --set store.free_reserve_bytes={reserve} "$@"
+    set -- --set store.map_bytes=268435456 --set store.free_reserve_bytes={reserve} "$@"
+    set -- --set http.listen=127.0.0.1:0 --set roles.gossip.listen=127.0.0.1:0 "$@"
     set -- node "$@"
 fi
 exec {python} -m holo "$@"
@@ -57,6 +63,8 @@ class Scene:
         self.folder = folder
         self.home = folder / "home"
         self.node: NodeProcess | None = None
+        self.other: NodeProcess | None = None
+        self.liar = ""
         self._exits = exits
         self._disk: Disk | None = None
         self._environ: dict[str, str] = {}
@@ -113,6 +121,46 @@ class Scene:
         assert self.node is not None
         assert self.node.stop() == 0
         self.node = None
+
+    def start_a_peer(self) -> None:
+        """Another node, on a home of its own."""
+        sets = (*SETTINGS, "roles.gossip.pull_interval_ms=500")
+        self.other = self._exits.enter_context(NodeProcess(self.folder / "other", environ=environment(), settings=sets))
+
+    def stop_the_peer(self) -> None:
+        """It goes away."""
+        assert self.other is not None
+        assert self.other.stop() == 0
+
+    def pair(self) -> None:
+        """The two know each other."""
+        ticket = said(self.home, "peer", "ticket")["ticket"]
+        said(self.folder / "other", "peer", "add", ticket)
+
+    def wait_for_the_peers(self) -> None:
+        """Until both hold the same."""
+        assert self.other is not None
+        deadline = time.monotonic() + 30
+        while True:
+            if self.other.http.get("/v1/resolve", params={"handle": "acme/app"}).json()["outcome"] == "resolved":
+                return
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def a_peer_signs_two_truths(self) -> None:
+        """A third node shows one of them one head, and the other another."""
+        assert self.node is not None
+        assert self.other is not None
+        home = Home(self.folder / "liar")
+        self.liar = said(home.path, "keys", "new", "liar")["key"]
+        for known in (self.home, self.folder / "other"):
+            said(known, "peer", "add", self.liar, "127.0.0.1:9", "--name", "liar")
+        key = Keyring(home).unlock(Keyring(home).find("liar"))
+        tell_two_truths(home, key, [(parse_did(node.node), node.peer) for node in (self.node, self.other)])
+        deadline = time.monotonic() + 30
+        while not any(item["equivocations"] for item in said(self.home, "peers")["items"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
     def kill(self) -> None:
         """End it as the system would."""
@@ -190,6 +238,8 @@ class Scene:
         """The lines a command prints, and its exit code where it is not 0."""
         path = f"{self.folder / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         variables = {"PATH": path, "HOLO_HOME": str(self.home), "BACKUP": str(self.folder / "backup")}
+        if self.other is not None:
+            variables |= {"OTHER": str(self.folder / "other"), "PEER": self.other.node, "LIAR": self.liar}
         if self.node is not None:
             variables |= {"NODE": self.node.url, "PID": str(self.node.process.pid)}
         done = subprocess.run(

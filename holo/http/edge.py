@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import trio
@@ -57,3 +57,16 @@ class Edge:
         self.resolves = Allowance(self.profile.limits.anonymous.resolve_per_second)
         self.signer = Signer(self.store.key, self.plain)
         self.policies = RemotePolicies(self.gossip.fetch if self.gossip is not None else None, self.find_policy)
+
+
+def peers_of(edge: Edge) -> list[PeerState]:
+    """Every pinned peer, in order of key, with the evidence that stands against it here; none without gossip."""
+    if edge.gossip is None:
+        return []
+    with edge.registry.view() as view:
+        found = []
+        for peer in sorted(edge.gossip.peers(), key=lambda peer: peer.kid):
+            standing = view.evidence(peer.kid)
+            exposed = peer.evidence if standing is None else tuple(dict.fromkeys((standing, *peer.evidence)))
+            found.append(replace(peer, evidence=exposed))
+    return found

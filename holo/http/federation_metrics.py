@@ -10,7 +10,7 @@ from typing import Final
 
 from holo.core.errors import CODES
 from holo.core.keys import did_of
-from holo.http.edge import Edge
+from holo.http.edge import Edge, peers_of
 from holo.http.metrics import Family
 from holo.roles.gossip.state import PeerState, Tally
 
@@ -19,7 +19,7 @@ def federation_families(edge: Edge) -> Iterator[Family]:
     """The families of this node's gossip."""
     if edge.gossip is None:
         return
-    tally, peers = edge.gossip.tally, edge.gossip.peers()
+    tally, peers = edge.gossip.tally, peers_of(edge)
     yield from _of_links(tally, peers)
     yield from _of_peers(peers)
     yield (

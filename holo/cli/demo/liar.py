@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -52,14 +51,16 @@ async def _show(network: TlsNetwork, kid: Kid, address: str, said: Sequence[Hell
         link = await network.connect(kid, address)
     except LinkClosed:
         return False
-    with contextlib.suppress(LinkClosed):
+    try:
         for message in said:
             await link.send(encode_message(message))
         while not isinstance(decode_message(await link.receive()), Want):
             pass
+    except LinkClosed:
+        return False
+    finally:
         await link.aclose()
-        return True
-    return False
+    return True
 
 
 def _head(log: Cid) -> Statement:

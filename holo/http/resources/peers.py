@@ -7,7 +7,7 @@ from typing import Final
 from holo.core.keys import KID_BYTES, did_of
 from holo.http import types
 from holo.http.cursor import not_of_this_list
-from holo.http.edge import Edge
+from holo.http.edge import Edge, peers_of
 from holo.http.paging import start_of, take_page
 from holo.http.parameters import CURSOR, LIMIT
 from holo.http.route import Answer, Cache, Call, Route
@@ -27,8 +27,7 @@ async def list_peers(edge: Edge, call: Call) -> Answer:
     behind = b"" if start is None else start.position
     if start is not None and (start.snapshot is not None or len(behind) != KID_BYTES):
         raise not_of_this_list()
-    peers = sorted(edge.gossip.peers() if edge.gossip is not None else (), key=lambda peer: peer.kid)
-    found = ((bytes(peer.kid), peer) for peer in peers if peer.kid > behind)
+    found = ((bytes(peer.kid), peer) for peer in peers_of(edge) if peer.kid > behind)
     items, following = take_page(call, found, peer_item)
     return Answer(types.PeersPage(items=items, next=following), next=following)
 
