@@ -28,6 +28,7 @@ from holo.core.resolve import Candidate, NamespaceView, decide
 from holo.store.ledger import BindingSubmission, Outcome, PolicySubmission, Submission
 from holo.store.store import Request, Store
 from tests.dag_json import from_dag_json, to_dag_json
+from tests.replay_links import LINKS
 from tests.replay_peers import PEERS
 
 Json = Any
@@ -509,6 +510,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "decode-pack": _decoded(pack.decode_pack),
     "ignore": _ignore,
     **PEERS,
+    **LINKS,
     "admit": _admit,
     "merge": _merge,
 }

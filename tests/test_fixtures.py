@@ -17,6 +17,7 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 # file (without .json): how many vectors it has at least. Adding some is fine; losing one is not.
 VALID = {
+    "addresses": 4, "joins": 3, "leaves": 4, "link-answers": 2, "successors": 9, "tickets": 2,
     "answers": 5, "carried-records": 4, "comparisons": 7, "messages": 19, "transfers": 10,
     "admissions": 32, "bindings": 13, "bundles": 13, "catalogs": 2, "chains": 21, "cids": 12, "codec": 32,
     "consumer-policies": 3, "decisions": 40, "envelopes": 6, "evidence": 10, "globs": 29, "heads": 13, "ignores": 25,
@@ -25,6 +26,7 @@ VALID = {
     "tree-proofs": 15, "tree-values": 5, "trees": 25,
 }  # fmt: skip
 INVALID = {
+    "addresses": 11, "joins": 18, "leaves": 8, "link-answers": 7, "successors": 13, "tickets": 16,
     "answers": 6, "carried-records": 13, "comparisons": 12, "messages": 70, "transfers": 18,
     "admissions": 18, "bindings": 42, "bundles": 16, "catalogs": 8, "cids": 17, "codec": 55, "consumer-policies":
     26, "decisions": 21, "envelopes": 50, "evidence": 46, "globs": 10, "heads": 30, "ignores": 11, "keys": 22,
@@ -101,4 +103,4 @@ def test_every_invalid_vector_is_one_change_of_a_valid_one() -> None:
 
 
 def test_the_whole_is_small_enough_to_travel() -> None:
-    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.json")) < 2_600_000
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*.json")) < 2_700_000

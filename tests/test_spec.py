@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import re
 from collections import Counter
@@ -77,6 +79,19 @@ def described(case: dict[str, Any]) -> Found:
     elif op == "open-evidence":
         data = bytes.fromhex(given["bytes"])
         yield codec.decode(data, limits.EVIDENCE_BYTES)["type"], data
+    elif op == "decode-answer":
+        yield "answer", bytes.fromhex(given["frame"])
+    elif op == "open-join":
+        request = codec.decode(bytes.fromhex(given["frame"]), limits.BLOCK_BYTES)
+        yield "join-request", bytes.fromhex(given["frame"])
+        if isinstance(request["join"], bytes):
+            yield "join", decode_envelope(request["join"], limits.BLOCK_BYTES)[2]
+    elif op == "parse-ticket":
+        word = given["text"].removeprefix("holoticket1")
+        with contextlib.suppress(ValueError):
+            yield "ticket", base64.b32decode(word.upper() + "=" * (-len(word) % 8))
+    elif op == "open-successor":
+        yield from (("successor", decode_envelope(bytes.fromhex(text), 1024)[2]) for text in given["envelopes"])
     elif op == "verify-bundle":
         yield "bundle", bytes.fromhex(given["bundle"])
     elif op in ("check-proof", "check-tree"):
@@ -123,7 +138,7 @@ def test_nearly_every_kind_of_object_is_judged() -> None:
         "log-genesis",
     }
     more = {"policy-record", "binding-record", "receipt-envelope", "bundle", "node"}
-    more |= {"message", "transfer-message", "carried"}
+    more |= {"message", "transfer-message", "carried", "answer", "join-request", "join", "ticket", "successor"}
     assert judged.keys() >= {*RULE_OF_BYTES.values(), *RULE_OF_TREE.values(), *receipts, *more}
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import bundles, content, encoding, peers, profiles, requests, signed, trees
+from tests.fuzz.targets import bundles, content, encoding, links, peers, profiles, requests, signed, trees
 
-_ROOMS: Final = (encoding, signed, trees, bundles, content, peers, requests, profiles)
+_ROOMS: Final = (encoding, signed, trees, bundles, content, peers, links, requests, profiles)
 
 TARGETS: Final[dict[str, Target]] = {target.name: target for room in _ROOMS for target in room.TARGETS}
 """name → target."""

@@ -13,6 +13,7 @@ from tests.vectors import (
     envelopes,
     errors,
     evidence,
+    links,
     namespaces,
     peers,
     resolving,
@@ -28,7 +29,7 @@ FIXTURES = ROOT / "fixtures"
 
 def groups() -> Iterator[Group]:
     """Every group of vectors, in the order of the specification."""
-    for module in (encoding, envelopes, namespaces, trees, signing, evidence, resolving, state, content, peers):
+    for module in (encoding, envelopes, namespaces, trees, signing, evidence, resolving, state, content, peers, links):
         yield from module.groups()
 
 
