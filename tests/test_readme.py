@@ -39,6 +39,6 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
     sample = text.partition("holo demo ·")[2].partition("```")[0]
     said = "\n".join(path.read_text(encoding="utf-8") for path in (PROJECT / "holo" / "cli" / "demo").glob("*.py"))
     labels = re.findall(r"^ ?\d+ ok (\S+)", sample, re.MULTILINE)
-    assert len(labels) == 11
+    assert len(labels) == 16
     for label in (*labels, *re.findall(r"refused +(\S+)", sample)):
         assert label in said, label

@@ -48,13 +48,16 @@ _LIMITS_OF: Final = {
 }
 # Where the way out is longer than a line, below docs/runbooks.
 _RUNBOOKS: Final = {
+    "equivocation": "peer-equivocated",
     "file-denied": "read-only-home",
     "home-locked": "will-not-start",
     "home-unsafe": "will-not-start",
     "listen-failed": "will-not-start",
     "no-space": "disk-full",
     "node-key-lost": "key-lost",
+    "nodes-disagree": "peer-not-converging",
     "overloaded": "under-attack",
+    "peer-unpinned": "peer-not-converging",
     "policy-incomplete": "key-lost",
     "rate-limited": "under-attack",
     "store-corrupt": "corrupt-store",
