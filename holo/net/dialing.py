@@ -42,7 +42,12 @@ async def dial(
     """
     with _within(within_s, address):
         context = identity.client_context(peer, protocol)
-        stream = TlsStream(await _connect(address, told), context, server=False)
+        sock = await _connect(address, told)
+        try:
+            stream = TlsStream(sock, context, server=False)
+        except OSError as error:
+            sock.close()
+            raise LinkClosed("unreachable", f"{address}: {error}") from None
         with _closing(stream):
             try:
                 await stream.handshake()
@@ -116,10 +121,11 @@ def own_socket(stream: trio.SocketStream) -> socket.socket:
     """The socket of a stream, taken over; the system tells of a peer that is gone without a word."""
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(False)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    with contextlib.suppress(OSError):  # as some systems say of a connection that is gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPALIVE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, option):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     return sock
 
 

@@ -163,11 +163,11 @@ class TlsNetwork:
         sock = own_socket(accepted)
         try:
             context = self._identity.server_context(self._pins.peers().keys())
-        except OSError as error:
-            _log.error("no leaf", error=str(error))
+            stream = TlsStream(sock, context, server=True)
+        except OSError as error:  # it is gone already, or there is no room for a leaf on the disk
+            _log.warning("no link", error=str(error))
             sock.close()
             return
-        stream = TlsStream(sock, context, server=True)
         link = None
         try:
             link = await self._welcome(stream)
@@ -182,6 +182,8 @@ class TlsNetwork:
             handle = handles[stream.protocol or ""]
             if handle is not None:
                 await handle(link)
+        except LinkClosed as closed:
+            _log.debug("link ended", code=closed.code, detail=closed.detail, peer=did_of(link.peer))
         finally:
             self._incoming[link.peer] -= 1
             self._incoming += Counter()  # without those of which none is left

@@ -95,6 +95,20 @@ async def test_what_was_sent_before_the_end_arrives(a: Peer, b: Peer) -> None:
             assert (await refused(link.receive)).code == "closed"
 
 
+async def test_a_handler_may_let_the_end_of_its_link_pass(a: Peer, b: Peer) -> None:
+    async def read_on(link: Link) -> None:
+        while True:
+            await link.receive()
+
+    async with serving(a, read_on):
+        a.pin(b)
+        b.pin(a)
+        for _ in range(2):
+            link = await b.network.connect(a.kid, a.address)
+            await link.aclose()
+        await until(lambda: not a.network._links)
+
+
 async def test_a_slow_reader_holds_up_who_sends_and_loses_nothing(a: Peer, b: Peer) -> None:
     opened = trio.Event()
     sums: list[int] = []

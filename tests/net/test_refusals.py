@@ -289,6 +289,16 @@ async def test_a_connection_reset_in_the_middle(a: Peer) -> None:
         await until(lambda: not a.network._guests)
 
 
+async def test_connections_that_are_gone_before_they_are_taken(a: Peer, b: Peer) -> None:
+    async with serving(a):
+        a.pin(b)
+        host, port = a.address.split(":")
+        for _ in range(20):  # without giving the node a turn in between
+            with socket.create_connection((host, int(port))) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        assert await said(a, context_of(b, a.kid)) == "welcome"
+
+
 async def test_for_pairing_no_certificate_is_shown(a: Peer, b: Peer) -> None:
     assert b.identity.client_context(a.kid, PAIRING).get_ca_certs() != []
     async with serving(a, nobody), raw_tls(a.address, context_of(b, a.kid, PAIRING)) as tls:
