@@ -82,21 +82,32 @@ class TlsStream:
         await self._flush()
 
     async def receive_some(self) -> bytes:
-        """What has come, at least a byte. Cancelling loses nothing. Raises ``closed`` at the end."""
-        await trio.lowlevel.checkpoint()
+        """All that has come, at least a byte. Cancelling loses nothing. Raises ``closed`` at the end."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            with self._failing():
-                try:
-                    data = self._tls.read(_PLAIN_BYTES)
-                    if not data:
-                        raise self._ended(LinkClosed("closed", "the other end closed the link"))
-                    return data
-                except ssl.SSLWantReadError:
-                    pass
+            data = self._records()
+            if data:
+                return data
             if self._outgoing.pending:  # new keys were asked for
                 async with self._sending:
                     await self._flush()
             await self._fill()
+
+    def _records(self) -> bytes:
+        """What the session can give without the socket: the records that came with the last look at it."""
+        parts: list[bytes] = []
+        with self._failing():
+            try:
+                while data := self._tls.read(_PLAIN_BYTES):
+                    parts.append(data)
+            except ssl.SSLWantReadError:
+                return b"".join(parts)
+            except ssl.SSLError:
+                if not parts:
+                    raise
+            if not parts:
+                raise self._ended(LinkClosed("closed", "the other end closed the link"))
+        return b"".join(parts)  # how it ended is told by the next look
 
     async def send_all(self, *parts: bytes) -> None:
         """Send all of ``parts`` with nothing between. Cut short by cancelling, it ends the connection."""
@@ -134,7 +145,7 @@ class TlsStream:
         except OSError as error:
             raise self._ended(LinkClosed("closed", f"the connection broke: {error.strerror}")) from None
         self._received += len(data)
-        self._room = min(_MOST_BYTES, 2 * self._room) if len(data) == self._room else _LEAST_BYTES
+        self._room = min(_MOST_BYTES, 2 * self._room) if len(data) == self._room else max(_LEAST_BYTES, self._room // 2)
         if data:
             self._incoming.write(data)
         else:

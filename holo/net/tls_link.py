@@ -33,6 +33,7 @@ class Frames:
 
     async def receive(self, limit_bytes: int = FRAME_BYTES) -> bytes:
         """The next frame. Raises ``too-large``, ``frame-invalid``, ``timeout`` where one does not end in its time."""
+        await trio.lowlevel.checkpoint()  # a frame that is here already is no reason to keep others waiting
         while True:
             try:
                 frame = self._buffer.take(limit_bytes)
