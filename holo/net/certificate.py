@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import warnings
 from typing import Final
 
 from cryptography import x509
@@ -91,7 +92,9 @@ def open_leaf(der: bytes, now_ms: int) -> Kid:
     if len(der) > LEAF_BYTES:
         raise Rejected("leaf-invalid", f"{len(der)} bytes")
     try:
-        return _open(x509.load_der_x509_certificate(der), now_ms)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what strangers send is refused or not, and never printed
+            return _open(x509.load_der_x509_certificate(der), now_ms)
     except _UNREADABLE as error:
         raise Rejected("leaf-invalid", f"not a certificate of the form that leaves have: {error}") from None
 
