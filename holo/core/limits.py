@@ -194,6 +194,7 @@ CONNECTION_READ_BYTES: Final = 64 * 1024
 # How long the rest of a refused upload is read and thrown away: closing at once would reset the connection and take the
 # answer with it (RFC 9112 section 9.6).
 LINGER_S: Final = 2.0
+WHOLE_POST_BYTES: Final = 256 * 1024  # of a post that are looked for at once where its head has come
 REQUEST_HEAD_BYTES: Final = 16 * 1024  # line and fields
 KNOWN_HEADS: Final = 1024
 KNOWN_HEAD_BYTES: Final = 1024

@@ -100,7 +100,8 @@ class Connection:
         """
         goes_on = False
         try:
-            if await self._answer_whole(data):
+            data, answered = await self._answer_whole(data)
+            if answered:
                 goes_on = not self._dead
                 return goes_on
             self.idle_since = trio.current_time()
@@ -126,16 +127,19 @@ class Connection:
                 self.stream.close()
         return False
 
-    async def _answer_whole(self, data: bytes) -> bool:
-        """Answer ``data`` if it is a post that came whole; whether it was."""
+    async def _answer_whole(self, data: bytes) -> tuple[bytes, bool]:
+        """Answer ``data`` if it is a post that has come whole; what has come, and whether it was answered."""
         post = None if self._posts is None or self.stream.alpn == "h2" else self._posts.read(data)
-        if post is None or self._posts is None:
-            return False
+        if post is not None and 0 < post.lacking_bytes <= limits.WHOLE_POST_BYTES:
+            data += self.stream.receive_now(post.lacking_bytes)
+            post = self._posts.read(data) if self._posts else None
+        if post is None or post.lacking_bytes or self._posts is None:
+            return data, False
         answer = await self._posts.answer(post, self.stream.client[0] if self.stream.client else "")
         if answer is None:
-            return False
+            return data, False
         await self._write(answer)
-        return True
+        return data, True
 
     def stop(self) -> None:
         """End as soon as no request is under way: now, or after the answer (the context is marked as terminated)."""

@@ -53,6 +53,15 @@ class Stream:
             except (OSError, ValueError) as error:
                 raise trio.BrokenResourceError(str(error)) from error
 
+    def receive_now(self, most_bytes: int) -> bytes:
+        """What has come, up to so much of it; perhaps nothing. That the connection ended or broke shows later."""
+        parts = []
+        with contextlib.suppress(OSError, ValueError):  # there is no more of it yet, or there never will be
+            while most_bytes and (part := self.socket.recv(most_bytes)):
+                parts.append(part)
+                most_bytes -= len(part)
+        return b"".join(parts)
+
     def send_now(self, data: bytes) -> bytes:
         """Send what the socket takes at once; returns the rest."""
         try:

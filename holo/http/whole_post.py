@@ -1,4 +1,5 @@
-"""Posts of records that come whole, answered without the framework: ``POST /v1/namespaces/{ns}/bindings`` as JSON.
+"""Posts of JSON that come whole, answered without the framework: records to ``/v1/namespaces/{ns}/bindings``, names to
+``/v1/resolve``.
 
 A publisher sends one small record and waits until it is on the disk. Verifying and storing it takes a quarter of what
 HTTP costs on the usual way, so requests that are plainly this are read here, in the same strict grammar as hot reads
@@ -23,22 +24,24 @@ from holo.http.hot import takes_json
 from holo.http.negotiation import JSON
 from holo.http.reply import word
 from holo.http.request_head import plain_fields, takes_this_host
-from holo.http.resources import posting
+from holo.http.resources import posting, resolve
 from holo.http.serving import Asked, serve
 
-_LINE: Final = re.compile(rb"POST (/v1/namespaces/([a-z0-9._-]+)/bindings) HTTP/1\.1\r\n")
+_LINE: Final = re.compile(rb"POST (/v1/(?:namespaces/([a-z0-9._-]+)/bindings|resolve)) HTTP/1\.1\r\n")
 _LENGTH: Final = re.compile(rb"[0-9]{1,7}")
 _FIELDS: Final = frozenset((b"host", b"accept", b"connection", b"content-type", b"content-length"))
-(_ROUTE,) = posting.ROUTES
+(_BINDINGS,) = posting.ROUTES
+(_RESOLVE,) = (route for route in resolve.ROUTES if route.method == "POST")
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post that came whole."""
+    """A post whose head has come, and its body as far as that has. ``lacking_bytes`` are to come."""
 
     target: str
-    ns: str
+    ns: str | None
     body: bytes
+    lacking_bytes: int
 
 
 class WholePosts:
@@ -52,7 +55,7 @@ class WholePosts:
         ).check
 
     def read(self, data: bytes) -> Post | None:
-        """The post that ``data`` is, from its first byte to its last."""
+        """The post that ``data``, from its first byte on, is or begins."""
         line = _LINE.match(data)
         if line is None:
             return None
@@ -65,12 +68,17 @@ class WholePosts:
         length = fields.get(b"content-length", b"")
         if fields.get(b"content-type") != JSON.encode() or _LENGTH.fullmatch(length) is None:
             return None
-        if int(length) != len(data) - end or int(length) > self._edge.profile.http.max_body_bytes:
+        lacking_bytes = int(length) - (len(data) - end)
+        if lacking_bytes < 0 or int(length) > self._edge.profile.http.max_body_bytes:
             return None
-        return Post(line[1].decode(), line[2].decode(), data[end:])
+        return Post(line[1].decode(), None if line[2] is None else line[2].decode(), data[end:], lacking_bytes)
 
     async def answer(self, post: Post, address: str) -> bytes | None:
-        """The response, as HTTP/1.1; None, and nothing was done, where there is no room for another body."""
+        """The response to a post that lacks nothing, as HTTP/1.1.
+
+        None, and nothing was done, where there is no room for another body.
+        """
+        route = _RESOLVE if post.ns is None else _BINDINGS
         with self._bodies.body() as held:
             kept = self._bodies.take(held, {"body": post.body, "more_body": False})
             if len(kept["body"]) < len(post.body):
@@ -83,14 +91,14 @@ class WholePosts:
                 method="POST",
                 target=post.target,
                 query=b"",
-                path={"ns": post.ns},
+                path={} if post.ns is None else {"ns": post.ns},
                 address=address,
                 accept="",
                 content_type=JSON,
                 body=body,
             )
-            answer = await serve(self._edge, _ROUTE, asked)
-        worded = word(_ROUTE, post.target, None, answer)
+            answer = await serve(self._edge, route, asked)
+        worded = word(route, post.target, None, answer)
         assert isinstance(worded.body, bytes), "what is posted is answered whole"
         fields = {
             **worded.fields,

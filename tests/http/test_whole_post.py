@@ -137,7 +137,11 @@ def test_one_byte_less_or_more_is_left_to_the_rest_of_the_server() -> None:
     found = posts().read(whole)
     assert found is not None
     assert (found.ns, found.target, found.body) == ("acme", "/v1/namespaces/acme/bindings", b'{"records": []}')
-    assert all(posts().read(whole[:end]) is None for end in range(len(whole)))
+    assert found.lacking_bytes == 0
+    head_bytes = len(whole) - len(found.body)
+    assert all(posts().read(whole[:end]) is None for end in range(head_bytes))
+    begun = [posts().read(whole[:end]) for end in range(head_bytes, len(whole))]
+    assert [item and item.lacking_bytes for item in begun] == [*range(len(found.body), 0, -1)]
     assert posts().read(whole + b"\r\n") is None
 
 
@@ -146,7 +150,7 @@ def test_a_byte_out_of_place_never_changes_where_a_post_ends(at: int, byte: int,
     whole = bytearray(post(b'{"records": []}', "User-Agent: x"))
     whole[at % len(whole)] = byte
     found = posts().read(bytes(whole))
-    assert found is None or bytes(whole).endswith(b"\r\n\r\n" + found.body)
+    assert found is None or found.lacking_bytes or bytes(whole).endswith(b"\r\n\r\n" + found.body)
 
 
 def test_a_body_above_the_profiles_bound_is_left_to_the_rest_of_the_server() -> None:
@@ -174,7 +178,10 @@ async def test_what_goes_past_the_framework_is_answered_where_that_is_broken(
     port = int(scene.running.url.rpartition(":")[2])
     signed = READ.replace(b" HTTP", b"&receipt=1 HTTP")
     alone = signed[:-2] + b"Accept: application/cose\r\n\r\n"
-    for request in (READ, signed, alone, post(b"{")):
-        status = b"HTTP/1.1 400" if request.startswith(b"POST") else b"HTTP/1.1 200"
+    names = json.dumps({"queries": [{"handle": "acme/holo:stable"}] * 500}).encode()  # more than is read at a time
+    many = b"POST /v1/resolve HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    many += b"Content-Length: %d\r\n\r\n%b" % (len(names), names)
+    for request in (READ, signed, alone, many, post(b"{")):
+        status = b"HTTP/1.1 400" if request.endswith(b"{") else b"HTTP/1.1 200"
         assert (await transcript(port, [request], None)).startswith(status)
     assert not (await transcript(port, [READ.replace(b"GET", b"HEAD")], None)).startswith(b"HTTP/1.1 200")
