@@ -158,6 +158,7 @@ WRITE_BATCH: Final = 256  # submissions from which on nothing joins a transactio
 OPENED_INLINE: Final = 4  # envelopes of records that are verified where they came, not in a thread
 OPENED_AT_ONCE: Final = 64  # envelopes of records that a thread verifies before others get their turn
 BODIES_BYTES: Final = 128 * 1024 * 1024  # of request bodies, of all connections together
+JOINED_AT_ONCE_BYTES: Final = 256 * 1024  # of a body; larger ones wait for each other
 EVENT_STREAMS: Final = 256
 EVENTS_PER_READ: Final = 256  # receipts and heads that one stream reads on by before others get their turn
 ACCEPT_RANGES: Final = 32  # of an Accept header; what comes behind them is not read
