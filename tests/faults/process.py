@@ -27,7 +27,8 @@ SETTINGS = (
 class NodeProcess:
     """``holo node`` on ``home``, taking connections; ended by pid when the block ends, if it has not ended itself.
 
-    ``under`` is a command that becomes the node once it has prepared its surroundings.
+    ``under`` is a command that becomes the node once it has prepared its surroundings. ``doorway`` is a socket in the
+    file system that leads to its HTTP, where nothing else does.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class NodeProcess:
         environ: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
         under: Sequence[str] = (),
+        doorway: Path | None = None,
         cwd: Path = PROJECT,
     ) -> None:
         sets = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
@@ -53,7 +55,8 @@ class NodeProcess:
         self.url: str = said["url"]
         self.node: str = said["node"]
         self.peer: str = said["peer"]
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        transport = None if doorway is None else httpx.HTTPTransport(uds=str(doorway))
+        self.http = httpx.Client(base_url=self.url, timeout=30, transport=transport)
 
     def kill(self) -> None:
         """End it as a power cut would, as far as a process can tell."""

@@ -20,18 +20,19 @@ from holo.store.keyring import own_key
 from holo.store.peers_file import PeersFile
 from tests.faults.process import NodeProcess
 from tests.faults.scene import Acknowledged
+from tests.multi.lan import HTTP_PORT, Host
 
 WITHIN_S = 60.0
 SOON = ("roles.registry.head_interval_ms=200", "roles.gossip.pull_interval_ms=500")
 
 
 class Member:
-    """One node of a mesh. It keeps its address where it is started again."""
+    """One node of a mesh, on ``host`` where one is given. It keeps its address where it is started again."""
 
-    def __init__(self, home: Path, under: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, host: Host | None = None) -> None:
         self.home = home
-        self._under = under
-        self._listen = "127.0.0.1:0"
+        self._host = host
+        self._listen = "127.0.0.1:0" if host is None else host.listen
         self.process = self._start()
         self._listen = self.process.peer
 
@@ -96,16 +97,19 @@ class Member:
 
     def _start(self) -> NodeProcess:
         settings = (*SOON, f"roles.gossip.listen={self._listen}")
-        return NodeProcess(self.home, settings=settings, under=self._under)
+        if self._host is None:
+            return NodeProcess(self.home, settings=settings)
+        own = (*settings, f"http.listen=127.0.0.1:{HTTP_PORT}")
+        return NodeProcess(self.home, settings=own, under=self._host.under, doorway=self._host.doorway)
 
 
 @contextmanager
-def mesh(folder: Path, count: int) -> Iterator[list[Member]]:
-    """So many nodes, ended when the block ends. Nobody knows anybody."""
+def mesh(folder: Path, count: int, hosts: Sequence[Host] = ()) -> Iterator[list[Member]]:
+    """So many nodes, each on a host of its own if there are hosts, ended when the block ends. Nobody knows anybody."""
     members: list[Member] = []
     try:
         for number in range(count):
-            members.append(Member(folder / f"home{number}"))
+            members.append(Member(folder / f"home{number}", hosts[number] if hosts else None))
         yield members
     finally:
         for member in members:
