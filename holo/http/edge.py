@@ -47,6 +47,7 @@ class Edge:
     metrics: Metrics = field(default_factory=Metrics)
     stopping: trio.Event = field(default_factory=trio.Event)
     event_streams: int = 0
+    proving: trio.Lock = field(default_factory=trio.Lock)  # of questions in great numbers, each with its proof
     plain: PlainAnswers = field(default_factory=PlainAnswers)
     name_counts: dict[Cid, int] = field(default_factory=dict)
     resolves: Allowance = field(init=False)

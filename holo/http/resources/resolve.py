@@ -98,8 +98,9 @@ async def _answer(
 ) -> tuple[int, bytes]:
     """What an answer took, in plain ones, and its JSON."""
     if signed:
-        receipt = edge.signer.sign(view, edge.clock_ms(), _query(question), _consumer(question.ref, packs))
-        return _EFFORT_AT_ONCE, await prove(view, receipt)
+        async with edge.proving:  # one each round of the loop, however many have asked
+            receipt = edge.signer.sign(view, edge.clock_ms(), _query(question), _consumer(question.ref, packs))
+            return _EFFORT_AT_ONCE, await prove(view, receipt)
     found = _plainly(edge, view, question, packs)
     if found is not None:
         return 1, found.body
