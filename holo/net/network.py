@@ -1,12 +1,12 @@
 """The network over TLS: one port for both planes and for pairing, and links of pinned nodes only (spec 8).
 
-A connection is a guest until its node is known and pinned; guests are few, have little time, and the oldest makes room
-for the next. Then it is a link, which ends at the latest when its node is no longer pinned.
+A connection is a guest until its node is known and pinned; guests are few, have little time, and make room for each
+other. Then it is a link, which ends at the latest when its node is no longer pinned.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
@@ -16,9 +16,10 @@ import trio
 from holo.core.address import join_address
 from holo.core.errors import HoloError, Rejected
 from holo.core.keys import Kid, SigningKey, did_of
-from holo.core.limits import FRAME_S, HANDSHAKE_S, HANDSHAKES, LINKS, LINKS_PER_PEER
+from holo.core.limits import FRAME_S, HANDSHAKE_S, LINKS, LINKS_PER_PEER
 from holo.core.pairing import REQUEST_BYTES, Answer, Join, open_request, write_answer
 from holo.net.dialing import checked_leaf, dial, own_socket, welcomed
+from holo.net.guests import Guests
 from holo.net.identity import CONTROL, LEAF_S, PAIRING, TRANSFER, Identity
 from holo.net.link import Handle, LinkClosed
 from holo.net.pins import Peers
@@ -75,7 +76,7 @@ class TlsNetwork:
         self._handshake_s = handshake_s
         self._frame_s = frame_s
         self._bound: tuple[str, ...] = ()
-        self._guests: OrderedDict[trio.CancelScope, None] = OrderedDict()
+        self._guests = Guests()
         self._links: set[TlsLink] = set()
         self._incoming: Counter[Kid] = Counter()
 
@@ -191,15 +192,8 @@ class TlsNetwork:
 
     async def _welcome(self, stream: TlsStream) -> TlsLink | None:
         """The link that a guest becomes, None for one that came to be paired. Raises :class:`LinkClosed`."""
-        while len(self._guests) >= HANDSHAKES:
-            oldest, _ = self._guests.popitem(last=False)
-            oldest.cancel()
-        with trio.move_on_after(self._handshake_s) as scope:
-            self._guests[scope] = None
-            try:
-                return await self._let_in(stream)
-            finally:
-                self._guests.pop(scope, None)
+        with self._guests.staying(stream.address, self._handshake_s):
+            return await self._let_in(stream)
         raise LinkClosed("timeout", "no link within its time, or others came")
 
     async def _let_in(self, stream: TlsStream) -> TlsLink | None:

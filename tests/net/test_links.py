@@ -13,6 +13,7 @@ from holo.core import limits
 from holo.core.keys import SigningKey
 from holo.net import network, tls_link
 from holo.net.certificate import open_leaf
+from holo.net.guests import Guests
 from holo.net.identity import Identity
 from holo.net.link import Link, LinkClosed
 from tests.net.scene import LONG_S, Peer, Taken, make_peer, refused, serving, until, wall_ms
@@ -314,9 +315,9 @@ async def test_a_node_has_so_many_links(a: Peer, b: Peer, tmp_path: Path, monkey
         assert (await refused(c.network.connect, a.kid, a.address)).code == "overloaded"
 
 
-async def test_the_oldest_guest_makes_room(a: Peer, b: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_guest_makes_room(a: Peer, b: Peer) -> None:
     """Strangers that say nothing keep no node out."""
-    monkeypatch.setattr(network, "HANDSHAKES", 4)
+    a.network._guests = Guests(4)
     async with serving(a):
         a.pin(b)
         b.pin(a)
