@@ -179,10 +179,28 @@ CAM_VERIFY_BLOCKS: Final = 64
 # links of this node
 HANDSHAKE_S: Final = 10.0  # from a connection to a link, or a pairing
 HANDSHAKE_BYTES: Final = 64 * 1024
-HANDSHAKES: Final = 64  # at a time; the oldest makes room
+HANDSHAKES: Final = 64  # at a time; of the address with the most, the oldest makes room
 FRAME_S: Final = 30.0  # from the first byte of a frame to its last, either way
 LINKS: Final = 512  # that others made
 LINKS_PER_PEER: Final = 8
+
+# what peers say on them
+HELLO_S: Final = 10.0  # from a link to the other end's hello
+SILENCE_S: Final = 45.0  # after which a peer that says nothing is taken for gone
+TAKE_S: Final = 60.0  # within which a peer has to take one message
+ANSWER_S: Final = 60.0  # within which it has to answer
+QUESTIONS_WAITING: Final = 32
+PUSHES_WAITING: Final = 64
+PUSHES_WAITING_BYTES: Final = 4 * 1024 * 1024
+NEWS_WAITING: Final = 16  # messages of heads, evidence and convergence-receipts
+FAULTS_PER_PEER: Final = 256  # tokens of what a peer may do wrong
+FAULTS_BACK_PER_S: Final = 0.5
+MISFITS_PER_PEER: Final = 512  # tokens of what does not fit here and is no fault, in each namespace
+MISFITS_BACK_PER_S: Final = 16.0
+BAR_S: Final = 5.0  # for which a peer that broke the rules gets no link, twice as long each time
+BAR_S_MAX: Final = 3600.0
+FORGIVEN_S: Final = 600.0  # without a fault, after which the first is the first again
+FETCH_PEER_S: Final = 2.0  # for one peer to give what is fetched
 
 # listener
 LISTEN_BACKLOG: Final = 1024

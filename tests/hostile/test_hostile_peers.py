@@ -307,6 +307,8 @@ async def test_withheld_entries_of_a_log_that_was_cut(tmp_path: Path, autojump_c
         hand.signing.head()
         await hand.show(link, 1)
         await until(lambda: against(one, hand.kid) is not None)
+        (exposed,) = one.gossip.peers()
+        assert exposed.evidence == (against(one, hand.kid),)
 
 
 async def test_forged_proofs(tmp_path: Path, autojump_clock: object) -> None:

@@ -21,7 +21,6 @@ from holo.roles.gossip.door import RunSync
 from holo.roles.gossip.session import receive, send
 from holo.store.store import Store
 
-_PEER_S: Final = 2.0  # for one peer to answer
 _IDLE_S: Final = 30.0  # after which a link nobody asks anything on is closed
 _AT_A_TIME: Final = 4
 _FETCHES: Final = 16
@@ -65,7 +64,7 @@ class Fetching:
     async def _ask(
         self, kid: Kid, addresses: Sequence[str], cid: Cid, found: list[bytes], over: trio.CancelScope
     ) -> None:
-        with trio.move_on_after(_PEER_S):
+        with trio.move_on_after(limits.FETCH_PEER_S):
             for address in addresses:
                 try:
                     link = await self._network.transfer(kid, address)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import trio
 
 from holo.core import limits
@@ -13,10 +11,6 @@ from holo.core.keys import Kid
 from holo.roles.gossip.pushing import Queue
 from holo.roles.gossip.session import Session
 from holo.roles.gossip.state import PeerState
-
-_BAR_S: Final = 5.0
-_BAR_MOST_S: Final = 3600.0
-_FORGIVEN_S: Final = 600.0  # for so long without a fault
 
 
 class KnownPeer:
@@ -71,10 +65,10 @@ class KnownPeer:
 
     def strike(self, now_s: float) -> None:
         """It broke the protocol: no link for a while, longer each time."""
-        if now_s - self._struck_s > _FORGIVEN_S:
+        if now_s - self._struck_s > limits.FORGIVEN_S:
             self._strikes = 0
         self._struck_s = now_s
-        self.barred_until_s = now_s + min(_BAR_MOST_S, _BAR_S * (1 << min(self._strikes, 16)))
+        self.barred_until_s = now_s + min(limits.BAR_S_MAX, limits.BAR_S * (1 << min(self._strikes, 16)))
         self._strikes += 1
 
     def wake(self, *, at_once: bool = False) -> None:
@@ -92,8 +86,8 @@ class KnownPeer:
         """Wait for a reason to pull at once."""
         await self._hurry.wait()
 
-    def state(self, now_s: float, evidence: tuple[Cid, ...] = ()) -> PeerState:
-        """For whoever watches."""
+    def state(self, now_s: float, evidence: Cid | None) -> PeerState:
+        """For whoever watches; ``evidence`` is what stands against it here."""
         session, head = self.session, self.head
         counts = list(self._past)
         if session is not None:
@@ -119,5 +113,5 @@ class KnownPeer:
             sent_bytes=counts[2],
             received_bytes=counts[3],
             refused=counts[4],
-            evidence=evidence,
+            evidence=() if evidence is None else (evidence,),
         )

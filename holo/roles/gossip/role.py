@@ -107,7 +107,8 @@ class Gossip:
     def peers(self) -> list[PeerState]:
         """Every pinned peer, in order of kid."""
         now_s = trio.current_time()
-        return [self._peers[kid].state(now_s) for kid in sorted(self._peers)]
+        with self._store.view() as view:
+            return [self._peers[kid].state(now_s, view.evidence(kid)) for kid in sorted(self._peers)]
 
     async def fetch(self, cid: Cid) -> bytes | None:
         """A policy or another object by CID from whichever linked peer has it; None where none says so in time."""

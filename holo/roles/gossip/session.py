@@ -45,16 +45,7 @@ from holo.net.link import Link, LinkClosed
 from holo.roles.gossip.door import RunSync
 from holo.roles.gossip.state import Tally
 
-HELLO_S: Final = 10.0
-SEND_S: Final = 60.0  # within which a peer has to take one message
-ANSWER_S: Final = 60.0
-SILENCE_S: Final = 45.0  # after which a peer that says nothing is taken for gone
-
 _DECODED_INLINE_BYTES: Final = 32 * 1024
-_QUESTIONS_WAITING: Final = 32
-_PUSHES_WAITING: Final = 64
-_PUSHES_WAITING_BYTES: Final = 4 * 1024 * 1024
-_NEWS_WAITING: Final = 16
 _PARTING_S: Final = 1.0
 
 News = Heads | ShownEvidence | Converged
@@ -122,9 +113,9 @@ class Session:
     def __init__(self, link: Link, hello: Hello, tally: Tally, run_sync: RunSync, thread: trio.CapacityLimiter) -> None:
         self.link = link
         self.hello = hello
-        self.questions = Box[Question](_QUESTIONS_WAITING, limits.FRAME_BYTES)
-        self.pushes = Box[Push](_PUSHES_WAITING, _PUSHES_WAITING_BYTES)
-        self.news = Box[News](_NEWS_WAITING, limits.FRAME_BYTES)
+        self.questions = Box[Question](limits.QUESTIONS_WAITING, limits.FRAME_BYTES)
+        self.pushes = Box[Push](limits.PUSHES_WAITING, limits.PUSHES_WAITING_BYTES)
+        self.news = Box[News](limits.NEWS_WAITING, limits.FRAME_BYTES)
         self.sent_bytes = 0
         self.received_bytes = 0
         self.sent_records = 0
@@ -163,19 +154,19 @@ class Session:
         asked = self._asked[id] = _Asked(kind)
         try:
             await self.say(make(id))
-            with trio.move_on_after(ANSWER_S):
+            with trio.move_on_after(limits.ANSWER_S):
                 await asked.done.wait()
         finally:
             del self._asked[id]
         if asked.answer is None:
-            raise LinkClosed("timeout", f"no answer within {ANSWER_S:.0f} s")
+            raise LinkClosed("timeout", f"no answer within {limits.ANSWER_S:.0f} s")
         assert isinstance(asked.answer, kind)
         return asked.answer
 
     async def read(self) -> NoReturn:
         """Sort what comes in. Raises LinkClosed at the end, or :class:`Fault`."""
         while True:
-            frame = await receive(self.link, SILENCE_S)
+            frame = await receive(self.link, limits.SILENCE_S)
             self.received_bytes += len(frame)
             self._tally.bytes_in += len(frame)
             with faults():
@@ -228,7 +219,7 @@ async def part(link: Link, code: str, detail: str = "") -> None:
 async def exchange_hellos(link: Link, own: Hello) -> Hello:
     """Say hello and hear the peer's. Raises LinkClosed or :class:`Fault`."""
     await send(link, encode_message(own))
-    frame = await receive(link, HELLO_S)
+    frame = await receive(link, limits.HELLO_S)
     with faults():
         message = decode_message(frame)
         if isinstance(message, Bye):
@@ -240,10 +231,10 @@ async def exchange_hellos(link: Link, own: Hello) -> Hello:
 
 async def send(link: Link, frame: bytes) -> None:
     """Send one frame. Raises LinkClosed, also where the peer does not take it in time."""
-    with trio.move_on_after(SEND_S):
+    with trio.move_on_after(limits.TAKE_S):
         await link.send(frame)
         return
-    raise LinkClosed("timeout", f"the peer took nothing for {SEND_S:.0f} s")
+    raise LinkClosed("timeout", f"the peer took nothing for {limits.TAKE_S:.0f} s")
 
 
 async def receive(link: Link, within_s: float) -> bytes:

@@ -39,10 +39,6 @@ ALL: Final = ""
 _OFFERED_AT_ONCE: Final = 1024
 _EVIDENCE_KNOWN: Final = 4096
 _EARLY: Final = ("policy-unknown", "policy-parent-unknown", "genesis-unknown")
-_FAULTS: Final = 256.0  # tokens of what a peer may do wrong
-_FAULTS_PER_S: Final = 0.5
-_MISFITS: Final = 512.0
-_MISFITS_PER_S: Final = 16.0
 
 
 @dataclass(slots=True)
@@ -79,8 +75,8 @@ class Taker:
         self._store = store
         self._door = door
         self._tally = tally
-        self._faults = Budgets(_FAULTS_PER_S, _FAULTS)
-        self._misfits = Budgets(_MISFITS_PER_S, _MISFITS)
+        self._faults = Budgets(limits.FAULTS_BACK_PER_S, limits.FAULTS_PER_PEER)
+        self._misfits = Budgets(limits.MISFITS_BACK_PER_S, limits.MISFITS_PER_PEER)
         self._exposed: OrderedDict[Cid, None] = OrderedDict()
         self._misfit_s: dict[Kid, float] = {}
 
@@ -169,7 +165,7 @@ class Taker:
     def _affordable(self, peer: Kid, records: list[Carried]) -> list[Carried]:
         """Those in namespaces for which the peer has some budget left."""
         now_s = trio.current_time()
-        if now_s - self._misfit_s.get(peer, -math.inf) > _MISFITS / _MISFITS_PER_S:
+        if now_s - self._misfit_s.get(peer, -math.inf) > limits.MISFITS_PER_PEER / limits.MISFITS_BACK_PER_S:
             return records  # whatever it used up is back
         found = [record for record in records if self._misfits.left((peer, namespace_of(record.payload)), now_s) >= 1]
         self._tally.dropped["budget"] += len(records) - len(found)
@@ -178,7 +174,7 @@ class Taker:
     def slowed_s(self, peer: Kid) -> float:
         """How long to leave a peer waiting that has used up more than half of what it may do wrong."""
         left = self._faults.left((peer, ALL), trio.current_time())
-        return 0.0 if left * 2 >= _FAULTS else 1.0 - left / _FAULTS
+        return 0.0 if left * 2 >= limits.FAULTS_PER_PEER else 1.0 - left / limits.FAULTS_PER_PEER
 
 
 def is_held(view: View, record: Carried) -> bool:
