@@ -30,6 +30,7 @@ from holo.store.home import Home, Running
 from holo.store.keyring import own_key
 from holo.store.ledger import Hosting
 from holo.store.packs import Packs
+from holo.store.rotation import own_handovers
 from holo.store.store import Store
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ async def open_node(
         free_reserve_bytes=profile.store.free_reserve_bytes,
         keep_heads=profile.store.keep_heads,
         readonly=readonly,
+        handovers=own_handovers(home),
     )
     try:
         registry = Registry(store, settings, profile.limits.anonymous, clock_ms)

@@ -183,17 +183,19 @@ def _store(invocation: Invocation, home: Home) -> Iterator[Finding]:
     from holo.node import wall_clock_ms
     from holo.store.fsck import check_store
     from holo.store.keyring import own_key
+    from holo.store.rotation import own_handovers
     from holo.store.store import Store
 
     if not home.records.exists():
         yield Finding("store", "ok", "nothing is stored yet")
         return
-    store = Store(home.records, own_key(home, NODE), clock_ms=wall_clock_ms, readonly=True)
+    key, handovers = own_key(home, NODE), own_handovers(home)
+    store = Store(home.records, key, clock_ms=wall_clock_ms, readonly=True, handovers=handovers)
     sound = True
     try:
         with store.view() as view:
             for fault in check_store(
-                view.records, view.node, lambda stage, count: invocation.say(f"fsck {stage}: {count} faults")
+                view.records, store.owner, lambda stage, count: invocation.say(f"fsck {stage}: {count} faults")
             ):
                 sound = False
                 yield Finding("store", "bad", f"{fault.table} {fault.subject}: {fault.detail}")

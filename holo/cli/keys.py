@@ -10,6 +10,7 @@ import click
 from holo.cli import passphrase
 from holo.cli.group import Noun
 from holo.cli.invocation import Invocation, fields, table
+from holo.core.keys import did_of
 from holo.store.home import write_new
 from holo.store.keyring import SIGNING, Keyring, StoredKey, check_key_name, describe_file, new_key
 
@@ -116,6 +117,29 @@ def default_(invocation: Invocation, name: str | None) -> None:
         invocation.show({"name": None}, "no default key")
     else:
         _show(invocation, keyring, keyring.find(chosen))
+
+
+@keys.command("rotate-node")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write what peers need to this new file, too.")
+@click.pass_obj
+def rotate_node(invocation: Invocation, output: Path | None) -> None:
+    """Give this home's node a new key, and delete the old one. The node must not run."""
+    invocation.refuse_node("A node's key lies in its home.")
+    from holo.node import wall_clock_ms
+    from holo.store.rotation import rotate_node_key
+
+    home = invocation.home
+    if output is not None and output.exists():
+        raise click.UsageError(f"{output} is there already.")
+    invocation.confirm("Rotate the key of this home's node? The old one cannot be brought back.")
+    with home.lock(wait_s=0):
+        done = rotate_node_key(home, wall_clock_ms)
+    file = done.file
+    if output is not None and write_new(output, done.file.read_bytes()):
+        file = output
+    old, new = did_of(done.old), did_of(done.new)
+    invocation.show({"old": old, "key": new, "file": str(file)}, fields([("old", old), ("new", new), ("file", file)]))
+    invocation.say("Send the file to the owners of all peers: holo peer succeed FILE. Tell readers the new key.")
 
 
 def _notes(entry: StoredKey) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -137,6 +138,21 @@ def remove(invocation: Invocation, who: str) -> None:
     found = file.find(who)
     file.remove(found.kid)
     invocation.show({"removed": found.did, "name": found.name}, f"no longer a peer: {found.did}")
+
+
+@peer.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.pass_obj
+def succeed(invocation: Invocation, file: Path) -> None:
+    """Pin the new key of a peer whose key was rotated, by the FILE its owner sent: both keys have signed it."""
+    invocation.refuse_node(_NO_NODE)
+    from holo.core.successor import read_handovers
+    from holo.store.home import need_small
+
+    changed = PeersFile(invocation.home).learn(read_handovers(need_small(file)))
+    items = [{"before": before.did, **_view(after)} for before, after in changed]
+    lines = [f"{after.name or 'a peer'} has another key: {before.did} -> {after.did}" for before, after in changed]
+    invocation.show({"items": items}, lines or ["nothing new: no peer is pinned by a key that these hand over"])
 
 
 @peer.command("list")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from holo.core import codec
 from holo.core.cid import Cid
 from holo.core.envelope import Statement, make_statement, open_record
 from holo.core.errors import Rejected
@@ -19,6 +20,7 @@ from holo.core.keys import Kid, did_of
 from holo.core.limits import SUCCESSOR_BYTES, SUCCESSORS
 
 SUCCESSOR_TYPE: Final = "successor"
+_FILE_BYTES: Final = 1 << 20  # thousands of statements: more than a node has peers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,14 @@ class Successor:
     node: Kid
     successor: Kid
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A verified statement with the record that proves it."""
+
+    statement: Successor
+    record: tuple[bytes, ...]
 
 
 def make_successor(node: Kid, successor: Kid, at_ms: int) -> Statement:
@@ -69,3 +79,21 @@ def follow(node: Kid, known: Iterable[Successor]) -> Kid:
             raise Rejected("successor-invalid", f"no end of successors: {did_of(node)} again, or too many")
         passed.add(node)
     return node
+
+
+def read_handovers(data: bytes) -> list[Handover]:
+    """The records of a file of successors (spec 8.6), each verified.
+
+    Raises ``successor-invalid`` for what is no such file, and what opening a record raises.
+    """
+    value = codec.decode(data, _FILE_BYTES)
+    if not isinstance(value, list) or not all(isinstance(item, list) for item in value):
+        raise Rejected("successor-invalid", "not a list of records")
+    if not all(isinstance(envelope, bytes) for item in value for envelope in item):
+        raise Rejected("successor-invalid", "a record is a list of envelopes")
+    return [Handover(open_successor(item), tuple(item)) for item in value]
+
+
+def write_handovers(handovers: Iterable[Handover]) -> bytes:
+    """The file with these records."""
+    return codec.encode([list(handover.record) for handover in handovers])

@@ -7,7 +7,7 @@ the heads and the catalog are all made again and compared. Reads one snapshot an
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from holo.core import log as rfc9162
@@ -25,6 +25,7 @@ from holo.core.peer_receipts import EvidenceReceipt
 from holo.core.policy import Policy, check_child, check_genesis
 from holo.core.receipt import BindingReceipt, DenialReceipt, Logged, PolicyReceipt, open_receipt
 from holo.core.state import decode_catalog, decode_namespace_state, parse_state_value
+from holo.core.successor import open_successor
 from holo.store import evidence, followed
 from holo.store.bindings import standings_that_count, wording_of
 from holo.store.journal import LogState, log_state
@@ -53,7 +54,7 @@ def check_store(records: RecordsReader, node: Kid, progress: Progress = lambda s
         ("policies", lambda: _policies(records, cache)),
         ("names", lambda: _names(records, cache)),
         ("receipts", lambda: _receipts(records, node)),
-        ("heads", lambda: _heads(records, node)),
+        ("heads", lambda: _heads(records)),
         ("catalog", lambda: _catalog(records, cache)),
         ("evidence", lambda: _evidence(records)),
         ("peers", lambda: itertools.starmap(Fault, followed.faults(records))),
@@ -164,11 +165,22 @@ def _receipts(records: RecordsReader, node: Kid) -> Iterator[Fault]:
     if state is None:
         yield Fault("meta", "log", "the store has no log")
         return
+    known = _owners(records, node)
     for number in range(state.number + 1):
-        yield from _log(records, node, number, state)
+        yield from _log(records, {node} if number == state.number else known, number, state)
 
 
-def _log(records: RecordsReader, node: Kid, number: int, state: LogState) -> Iterator[Fault]:
+def _owners(records: RecordsReader, node: Kid) -> set[Kid]:
+    """``node`` and the keys before it that handed over to it, each by a record that is verified again."""
+    found = {node}
+    for record in reversed(records.meta("handovers") or []):
+        statement = open_successor(record)
+        if statement.successor in found:
+            found.add(statement.node)
+    return found
+
+
+def _log(records: RecordsReader, owners: Collection[Kid], number: int, state: LogState) -> Iterator[Fault]:
     envelope = records.log_genesis(number)
     if envelope is None:
         yield Fault("logs", str(number), "has no genesis")
@@ -176,7 +188,7 @@ def _log(records: RecordsReader, node: Kid, number: int, state: LogState) -> Ite
     genesis = open_log_genesis(envelope)
     if records.payload(genesis.id) is None:
         yield Fault("statements", str(genesis.id), "the log's genesis is not found by its id")
-    if genesis.signer != node:
+    if genesis.signer not in owners:
         yield Fault("logs", str(number), "its genesis is another node's")
     expected = 0
     for seq, data in records.receipts(number):
@@ -184,8 +196,8 @@ def _log(records: RecordsReader, node: Kid, number: int, state: LogState) -> Ite
         if seq != expected:
             yield Fault("receipts", at, f"where receipt {expected} is expected: a gap")
         expected = seq + 1
-        receipt = open_receipt(data)
-        if not isinstance(receipt, Logged) or (receipt.log, receipt.seq, receipt.signer) != (genesis.id, seq, node):
+        receipt, place = open_receipt(data), (genesis.id, seq, genesis.signer)
+        if not isinstance(receipt, Logged) or (receipt.log, receipt.seq, receipt.signer) != place:
             yield Fault("receipts", at, "is not this log's entry")
             continue
         if records.receipt_place(receipt.id) != (number, seq):
@@ -193,7 +205,7 @@ def _log(records: RecordsReader, node: Kid, number: int, state: LogState) -> Ite
         if records.log_hash(number, 0, seq) != rfc9162.leaf_hash(receipt.id):
             yield Fault("hashes", at, "the leaf is not the receipt's")
         for subject in _subjects_of(receipt):
-            if all(place[:2] != (number, seq) for place in records.receipts_about(subject)):
+            if all(found[:2] != (number, seq) for found in records.receipts_about(subject)):
                 yield Fault("receipt_subjects", at, "is not found by its subject")
         if isinstance(receipt, BindingReceipt) and receipt.state != "pending":
             name = receipt.name
@@ -215,15 +227,17 @@ def _hashes(records: RecordsReader, number: int, size: int) -> Iterator[Fault]:
         level += 1
 
 
-def _heads(records: RecordsReader, node: Kid) -> Iterator[Fault]:
+def _heads(records: RecordsReader) -> Iterator[Fault]:
     state = log_state(records)
     assert state is not None
     for number in range(state.number + 1):
         expected, before, size = 0, None, 0
+        genesis = records.log_genesis(number)  # that it is there was looked at with the receipts
+        signer = None if genesis is None else open_log_genesis(genesis).signer
         for seq, data in records.heads(number):
             at = f"log {number}, head {seq}"
             head = open_head(data)
-            if (seq, head.seq, head.prev, head.signer) != (expected, seq, before, node) or head.log_size < size:
+            if (seq, head.seq, head.prev, head.signer) != (expected, seq, before, signer) or head.log_size < size:
                 yield Fault("heads", at, "does not follow the head before")
             if head.log_root != rfc9162.root(head.log_size, lambda lv, ix, no=number: records.log_hash(no, lv, ix)):  # type: ignore[misc]
                 yield Fault("heads", at, "its root is not that of the log at its size")

@@ -272,6 +272,12 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
     _sync_folder(path.parent)
 
 
+def replace_durably(draft: Path, path: Path) -> None:
+    """Put a file that is on the disk in the place of another of its folder: one or the other after a crash."""
+    os.rename(draft, path)
+    _sync_folder(path.parent)
+
+
 def write_new(path: Path, data: bytes, mode: int = 0o600) -> bool:
     """Write a file that must not exist yet, durably; False, and nothing changed, if it does."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns():x}")

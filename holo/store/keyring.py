@@ -24,7 +24,16 @@ import nacl.secret
 from holo.core import keys
 from holo.core.errors import HoloError, Missing, Rejected, StoreFailed
 from holo.core.keys import Kid, SigningKey
-from holo.store.home import Home, check_private, files_in, make_private_folder, read_small, write_atomically, write_new
+from holo.store.home import (
+    Home,
+    check_private,
+    files_in,
+    make_private_folder,
+    read_small,
+    replace_durably,
+    write_atomically,
+    write_new,
+)
 
 SIGNING: Final = "signing"
 RECOVERY: Final = "recovery"
@@ -32,6 +41,7 @@ NODE: Final = "node"
 OPERATOR: Final = "operator"
 
 _SUFFIX: Final = ".key"
+_NEXT: Final = "next"
 _DEFAULT: Final = "default"
 _FILE_BYTES: Final = 4096
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", re.ASCII)
@@ -130,6 +140,18 @@ def own_key(home: Home, role: str) -> SigningKey:
         make_private_folder(home.create().identity)
         write_new(path, _encode(new_key(), None, role))  # where two are first at once, the one that was written counts
     return _open(path, None)
+
+
+def make_next_key(home: Home) -> SigningKey:
+    """The key that the node is to have next, laid beside its own; the same until :func:`use_next_key`."""
+    path = home.identity / (_NEXT + _SUFFIX)
+    write_new(path, _encode(new_key(), None, NODE))  # the one that is there counts
+    return _open(path, None)
+
+
+def use_next_key(home: Home) -> None:
+    """Put the next key in the place of the node's, durably. The one before is gone."""
+    replace_durably(home.identity / (_NEXT + _SUFFIX), home.identity / (NODE + _SUFFIX))
 
 
 def own_kid(home: Home, role: str) -> Kid | None:

@@ -1,7 +1,8 @@
 """The nodes a home links with, and the tickets it gave out: ``peers.json`` and ``tickets.json`` (spec 8.3, 8.5).
 
 ``peers.json`` maps the did:key of a peer to its addresses, a name if it has one, and when it was added. Of a ticket
-only a hash of its secret is kept, until it expires; once spent, with the key that spent it. Both files are replaced as
+only a hash of its secret is kept, until it expires; once spent, with the key that spent it. ``successors`` keeps the
+statements by which keys of peers followed each other, so that two of one key are noticed. All of them are replaced as
 a whole, under a lock of their own: verbs of the command line change them beside the running node, which notices.
 """
 
@@ -12,20 +13,23 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from holo.core import keys
 from holo.core.address import check_address
+from holo.core.cid import Cid
 from holo.core.errors import HoloError, Missing, Rejected
 from holo.core.keys import Kid
 from holo.core.limits import ADDRESSES_PER_PEER, INT_MAX, PEERS, TICKETS_OPEN
+from holo.core.successor import Handover, Successor, follow, read_handovers, write_handovers
 from holo.store.home import Home, read_small, write_atomically
 from holo.store.trust import check_label
 
 _ID_CHARS: Final = 64
+_HANDOVERS: Final = 1024  # of some 500 bytes each
 
 
 def _now_ms() -> int:
@@ -65,6 +69,7 @@ class PeersFile:
         self._home = home
         self.path = home.path / "peers.json"
         self._tickets = home.path / "tickets.json"
+        self._successors = home.path / "successors"
         self._clock_ms = clock_ms
 
     # -- peers
@@ -121,14 +126,42 @@ class PeersFile:
         """Pin ``new`` in the place of ``old``, with its addresses and name; False where ``old`` is not pinned."""
         with self._locked():
             found = self.peers()
-            before = found.pop(old, None)
-            if before is None:
+            if old not in found:
                 return False
-            already = found.pop(new, None)
-            merged = tuple(dict.fromkeys((*(already.addresses if already else ()), *before.addresses)))
-            found[new] = replace(before, kid=new, addresses=merged[:ADDRESSES_PER_PEER])
+            _replace(found, old, new)
             self._write_peers(found)
             return True
+
+    def learn(self, given: Sequence[Handover]) -> list[tuple[Peer, Peer]]:
+        """Keep statements of successors; pin in the place of each peer the key it has handed over to: (before, after).
+
+        Raises ``not-found`` where they are about no peer, and nothing is kept then. Raises ``successor-invalid`` where
+        a key of theirs is known to have handed over to two: then neither is followed from now on.
+        """
+        with self._locked():
+            found = self.peers()
+            known = self._handovers()
+            told_of = {*found, *(key for item in known.values() for key in _keys(item))}
+            if all(told_of.isdisjoint(_keys(item)) for item in given):
+                raise Missing("not-found", f"none of these keys is in {self.path}", subject=str(self.path))
+            known.update((item.statement.id, item) for item in given)
+            if len(known) > _HANDOVERS:
+                raise Rejected("peers-full", f"{len(known)} statements where {self._successors} has room for fewer")
+            statements = [item.statement for item in known.values()]
+            ends = {kid: follow(kid, statements) for kid in found}
+            write_atomically(self._successors, write_handovers(known.values()))
+            _refuse_rivals(statements, {item.statement.node for item in given})
+            changed = {old: new for old, new in ends.items() if old != new}
+            before = dict(found)
+            for old, new in changed.items():
+                _replace(found, old, new)
+            if changed:
+                self._write_peers(found)
+            return [(before[old], found[new]) for old, new in changed.items()]
+
+    def _handovers(self) -> dict[Cid, Handover]:
+        data = read_small(self._successors)
+        return {} if data is None else {item.statement.id: item for item in read_handovers(data)}
 
     def _with(self, found: Mapping[Kid, Peer], peer: Kid, addresses: Sequence[str], name: str) -> dict[Kid, Peer]:
         for address in addresses:
@@ -215,6 +248,27 @@ class PeersFile:
             yield
         finally:
             os.close(fd)
+
+
+def _keys(handover: Handover) -> tuple[Kid, Kid]:
+    return handover.statement.node, handover.statement.successor
+
+
+def _refuse_rivals(statements: Sequence[Successor], nodes: Collection[Kid]) -> None:
+    """Raises ``successor-invalid`` where one of ``nodes`` has handed over to two keys."""
+    for node in sorted(nodes):
+        rivals = sorted({keys.did_of(item.successor) for item in statements if item.node == node})
+        if len(rivals) > 1:
+            did = keys.did_of(node)
+            detail = f"{did} has handed over to {' and '.join(rivals)}; neither is followed: ask its operator"
+            raise Rejected("successor-invalid", detail, subject=did)
+
+
+def _replace(found: dict[Kid, Peer], old: Kid, new: Kid) -> None:
+    """Put ``new`` in the place of ``old``, with the addresses and the name of both."""
+    before, already = found.pop(old), found.pop(new, None)
+    merged = tuple(dict.fromkeys((*(already.addresses if already else ()), *before.addresses)))
+    found[new] = replace(before, kid=new, addresses=merged[:ADDRESSES_PER_PEER])
 
 
 def _read(path: Path, table: str) -> dict[str, Any]:

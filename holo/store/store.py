@@ -26,6 +26,7 @@ from holo.core.errors import HoloError, Rejected, StoreFailed
 from holo.core.keys import Kid, SigningKey, did_of
 from holo.core.limits import NONCE_BYTES
 from holo.core.receipt import Action
+from holo.core.successor import Handover, follow
 from holo.store import journal as journals
 from holo.store import snapshot, upgrade
 from holo.store.environment import Environment
@@ -83,7 +84,8 @@ _Made = TypeVar("_Made")
 class Store:
     """An open records store. ``path`` is the environment's folder; ``clock_ms`` stamps receipts, ``nonce`` names logs.
 
-    Whatever writes gives way while its ``turn`` is taken.
+    Whatever writes gives way while its ``turn`` is taken. Where ``handovers`` lead to ``key`` from the one that the
+    store belongs to, it belongs to ``key`` from now on, and goes on in a new log.
     """
 
     def __init__(
@@ -98,8 +100,10 @@ class Store:
         keep_heads: int = 1000,
         readonly: bool = False,
         nonce: Callable[[int], bytes] = os.urandom,
+        handovers: Sequence[Handover] = (),
     ) -> None:
         self.key = key
+        self._handovers = handovers
         self.turn = Turn()
         self._path = path
         self._clock_ms = clock_ms
@@ -232,8 +236,10 @@ class Store:
             schema, node = records.meta("schema"), records.meta("node")
         if schema is not None and schema != SCHEMA and (readonly or abs(schema) not in UPGRADES):
             raise StoreFailed("store-version", f"{self._path} has schema {schema}; this version reads {SCHEMA}")
-        if node is not None and node != self.key.kid:
-            raise StoreFailed("node-key-lost", f"{self._path} belongs to another node key, {did_of(Kid(node))}")
+        self.owner = self.key.kid if node is None else Kid(node)
+        known = [handover.statement for handover in self._handovers]
+        if self.key.kid not in (self.owner, follow(self.owner, known)):
+            raise StoreFailed("node-key-lost", f"{self._path} belongs to another node key, {did_of(self.owner)}")
 
     def _upgrade(self) -> None:
         """Bring the store to this version's schema, or go on where that broke off."""
@@ -265,10 +271,21 @@ class Store:
                 records.put_meta("schema", SCHEMA)
                 records.put_meta("node", bytes(self.key.kid))
                 state = journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
+            elif self.owner != self.key.kid:
+                state = self._hand_over(records)
             elif records.meta("place") != place or self._witness_is_ahead(records, state):
                 state = journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
             records.put_meta("place", place)
         self._write_witness(state)
+
+    def _hand_over(self, records: RecordsWriter) -> LogState:
+        """Let the store belong to its key from now on. The records that say so stay with the logs they explain."""
+        kept = [list(handover.record) for handover in self._handovers]
+        before: list[list[bytes]] = records.meta("handovers") or []
+        records.put_meta("handovers", [*before, *(record for record in kept if record not in before)])
+        records.put_meta("node", bytes(self.key.kid))
+        self.owner = self.key.kid
+        return journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
 
     def _place(self) -> int:
         """What a copy of the data file does not share with the original."""

@@ -26,7 +26,8 @@ SPEC = (
     "keys.export keys.import keys.rm keys.default ns.new ns.show ns.policy ns.revoke ns.endorse ns.pin trust.add "
     "trust.list trust.rm trust.policy remote.add remote.list remote.rm publish cosign yank rollback resolve history "
     "why release.show verify receipts.list receipts.show receipts.verify receipts.bundle-verify catalog.show "
-    "catalog.diff catalog.prove peer.ticket peer.add peer.remove peer.list peer.check peers put get"
+    "catalog.diff catalog.prove peer.ticket peer.add peer.remove peer.list peer.check peer.succeed "
+    "keys.rotate-node peers put get"
 )
 
 
