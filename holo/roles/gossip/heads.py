@@ -6,31 +6,37 @@ that a log goes on are its owner's to give. The one with which a head was accept
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final
 
 import trio
 
-from holo.core import limits
+from holo.core import limits, tree
 from holo.core.cid import Cid
-from holo.core.errors import HoloError, Rejected
+from holo.core.errors import HoloError, Missing, Rejected
 from holo.core.head import Head
 from holo.core.keys import Kid
 from holo.core.messages import Converged, Heads, Proof, ShownHead, WantProof
 from holo.core.peer_receipts import Agreed
 from holo.core.receipt import open_receipt
+from holo.core.state import decode_catalog, parse_state_value
 from holo.core.witness import HeadNote
 from holo.net.link import LinkClosed
 from holo.roles.gossip.door import Door, FollowedLike
 from holo.roles.gossip.refusals import Blame, blame
 from holo.roles.gossip.session import Fault, Session
+from holo.store.layout import NamespaceRow
 from holo.store.store import Store
+from holo.store.view import View
 
 BEAT_S: Final = 15.0
 _RELAY_S: Final = 5.0  # between two rounds of others' heads on one link
 _PROOFS: Final = 1024  # with which heads were accepted
+_COMPARED: Final = 256  # namespaces that are looked up in a peer's catalog
 
 
 class Changing:
@@ -154,16 +160,16 @@ class HeadExchange:
     async def promise(self, session: Session, catalog: Cid, cites: Cid | None = None) -> bool:
         """Sign, where one is due, that this node holds what the peer's catalog says, and tell it. Whether it was said.
 
-        Only where the catalogs are the same, for then all states are.
+        Where the catalogs are the same, all states are; else those count that :meth:`compared` found.
         """
         with self._store.view() as view:
             head = view.head()
-            if head is None or head[0].catalog != catalog:
-                return False
-            rows = [row for row in view.records.namespaces() if row.state is not None]
-        first = session.promised % max(1, len(rows))
-        chosen = [*rows[first:], *rows[:first]][: limits.CONVERGED_STATES]
-        states = [Agreed(row.ns, row.genesis, row.state) for row in chosen if row.state is not None]
+            if head is not None and head[0].catalog == catalog:
+                rows = _in_turn(view, session)
+                held = [Agreed(row.ns, row.genesis, row.state) for row in rows if row.state is not None]
+                states = held[: limits.CONVERGED_STATES]
+            else:
+                states = session.compared[1] if session.compared[0] == catalog else []
         if not states:
             return False
         envelope = await self._door.sign_convergence(session.peer, states, cites)
@@ -174,6 +180,22 @@ class HeadExchange:
         await session.say(Converged((envelope,)))
         return True
 
+    def compared(self, session: Session, catalog: Cid, read: Callable[[Cid], bytes]) -> None:
+        """All that a peer's catalog has for this node was dealt with: note its states of the namespaces that both have.
+
+        ``read`` gives the peer's objects, as far as they came now; where one did not, its namespaces are left out.
+        """
+        states = []
+        with self._store.view() as view, contextlib.suppress(HoloError):
+            both = partial(_either, read, view)
+            root = decode_catalog(both(catalog)).namespaces
+            for row in _in_turn(view, session)[:_COMPARED]:
+                with contextlib.suppress(HoloError):
+                    value = tree.get(both, root, row.ns.encode())
+                    if value is not None:
+                        states.append(Agreed(row.ns, row.genesis, parse_state_value(value)))
+        session.compared = catalog, states[: limits.CONVERGED_STATES]
+
     async def take_promises(self, session: Session, message: Converged) -> Cid:
         """Keep what a peer promised; the id of the last of it. Raises :class:`Fault` where it is no promise of its."""
         errors = await self._door.note_convergence(message.receipts, by=session.peer)
@@ -181,3 +203,18 @@ class HeadExchange:
             if isinstance(error, Rejected) and blame(error) is Blame.FAULT:
                 raise Fault(error)
         return open_receipt(message.receipts[-1]).id
+
+
+def _in_turn(view: View, session: Session) -> list[NamespaceRow]:
+    """All namespaces that are here, beginning with those that were not promised yet."""
+    rows = list(view.records.namespaces())
+    first = session.promised % max(1, len(rows))
+    return [*rows[first:], *rows[:first]]
+
+
+def _either(read: Callable[[Cid], bytes], view: View, cid: Cid) -> bytes:
+    """An object of a peer, which has many in common with this node."""
+    try:
+        return read(cid)
+    except Missing:
+        return view.object(cid)

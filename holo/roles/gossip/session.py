@@ -18,6 +18,7 @@ from typing import Final, Generic, NoReturn, TypeVar
 import trio
 
 from holo.core import limits
+from holo.core.cid import Cid
 from holo.core.errors import Rejected
 from holo.core.keys import Kid
 from holo.core.messages import (
@@ -41,6 +42,7 @@ from holo.core.messages import (
     decode_message,
     encode_message,
 )
+from holo.core.peer_receipts import Agreed
 from holo.net.link import Link, LinkClosed
 from holo.roles.gossip.door import RunSync
 from holo.roles.gossip.state import Tally
@@ -124,6 +126,7 @@ class Session:
         self.loading_until_s = -math.inf  # the peer has asked for whole namespaces just now
         self.promised = 0  # states, of those there are the next to promise
         self.promise: bytes | None = None  # the last
+        self.compared: tuple[Cid | None, list[Agreed]] = None, []  # what a catalog of the peer has of what is here
         self.closing = ("closed", "")  # why this end does
         self.scope = trio.CancelScope()
         self._tally = tally

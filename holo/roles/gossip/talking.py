@@ -162,6 +162,8 @@ class Talking:
             in_vain = 0 if done.whole or done.new else in_vain + 1
             if done.whole:
                 peer.dealt = head.catalog
+                self._heads.compared(session, head.catalog, done.read)
+                await self._heads.promise(session, head.catalog)
                 if not self._is_settled(peer):  # it went on meanwhile
                     peer.wake()
             elif done.new:
