@@ -81,11 +81,16 @@ class HandPeer:
                     self.ended = message.code
                 elif isinstance(message, Want | WantRecords | WantRange | WantProof):
                     self.asked.append(message)
-                    await self.say(link, self._answer(message))
+                    await self.reply(link, message)
         except LinkClosed as error:
             self.ended = self.ended or error.code
 
-    def _answer(self, question: Question) -> Message:
+    async def reply(self, link: Link, question: Question) -> None:
+        """Answer a question that came."""
+        await self.say(link, self.answer_to(question))
+
+    def answer_to(self, question: Question) -> Message:
+        """What it says to a question."""
         match question:
             case Want(id, cids):
                 return Objects(id, tuple(self.objects.get(cid) for cid in cids))

@@ -102,11 +102,31 @@ class Box(Generic[_Message]):
         return message
 
 
+class Patience:
+    """How long a peer's answers may take, all together: who always gives a little would be waited for without end.
+
+    So many seconds, and some of every second are added again; an answer of some size has time of its own.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._left_s = limits.WAITED_S
+        self._seen_s = now_s
+
+    def wait(self, waited_s: float, answer_bytes: int, now_s: float) -> bool:
+        """Count an answer; whether there is some patience left."""
+        back_s = (now_s - self._seen_s) * limits.WAITED_BACK
+        self._left_s = min(limits.WAITED_S, self._left_s + back_s)
+        self._seen_s = now_s
+        self._left_s -= max(0.0, waited_s - answer_bytes / limits.SLOWEST_ANSWERS_BYTES_PER_S)
+        return self._left_s > 0
+
+
 class _Asked:
     def __init__(self, kind: type[Answer]) -> None:
         self.kind = kind
         self.done = trio.Event()
         self.answer: Answer | None = None
+        self.size_bytes = 0
 
 
 class Session:
@@ -135,6 +155,7 @@ class Session:
         self._saying = trio.Lock()
         self._asked: dict[int, _Asked] = {}
         self._next_id = 0
+        self._patience = Patience(trio.current_time())
 
     @property
     def peer(self) -> Kid:
@@ -157,12 +178,16 @@ class Session:
         asked = self._asked[id] = _Asked(kind)
         try:
             await self.say(make(id))
+            began_s = trio.current_time()
             with trio.move_on_after(limits.ANSWER_S):
                 await asked.done.wait()
         finally:
             del self._asked[id]
         if asked.answer is None:
             raise LinkClosed("timeout", f"no answer within {limits.ANSWER_S:.0f} s")
+        now_s = trio.current_time()
+        if not self._patience.wait(now_s - began_s, asked.size_bytes, now_s):
+            raise LinkClosed("timeout", "it gives its answers too slowly")
         assert isinstance(asked.answer, kind)
         return asked.answer
 
@@ -189,6 +214,7 @@ class Session:
             if asked is None or asked.done.is_set() or not isinstance(message, asked.kind):
                 raise Rejected("message-unexpected", f"{message.KIND} {message.id} answers nothing that was asked")
             asked.answer = message
+            asked.size_bytes = size_bytes
             asked.done.set()
         elif isinstance(message, _QUESTIONS):
             if not self.questions.put(message, size_bytes):
