@@ -4,8 +4,9 @@ Owns the records environment, the node's key and the writer's caches. :meth:`Sto
 transaction for a whole batch, on the disk before it returns. :meth:`Store.view` is the way out: a snapshot.
 
 A store that was put back from a backup must not continue its log, or the node would sign two truths under one seq. So
-the store remembers the file it lives in, and a witness beside it remembers how far it got; where either disagrees, a
-new log is opened, visibly, that names the one it follows.
+the store remembers the file it lives in, and a witness beside it remembers how far it got and when the file was last
+changed, which no program can set; where any of it disagrees, a new log is opened, visibly, that names the one it
+follows. So is one after a crash in the moment between a commit and the witness: that is no fault, and seldom.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ class Store:
         self._ledger = Ledger(self._hosting)
         self._reading = PolicyCache()
         self._write_lock = threading.Lock()
+        self._found_ns = self._changed_ns()
         self._env = Environment(
             path,
             DATABASES,
@@ -273,7 +275,7 @@ class Store:
                 state = journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
             elif self.owner != self.key.kid:
                 state = self._hand_over(records)
-            elif records.meta("place") != place or self._witness_is_ahead(records, state):
+            elif records.meta("place") != place or self._witness_disagrees(records, state):
                 state = journals.open_log(records, self.key, self._nonce(NONCE_BYTES))
             records.put_meta("place", place)
         self._write_witness(state)
@@ -291,14 +293,27 @@ class Store:
         """What a copy of the data file does not share with the original."""
         return (self._path / "data.mdb").stat().st_ino
 
-    def _witness_is_ahead(self, records: RecordsReader, state: LogState) -> bool:
-        """Whether the witness saw more of this log than the store knows, or a log that the store does not know."""
+    def _witness_disagrees(self, records: RecordsReader, state: LogState) -> bool:
+        """Whether the witness saw more of this log than the store knows, a log that it does not know, or another file.
+
+        The data file may have been written over in place together with its witness: then it was changed after.
+        """
         try:
             witness = json.loads((self._path / _WITNESS).read_text())
             log, size, head_seq = Cid.parse(witness["log"]), int(witness["size"]), int(witness["head_seq"])
+            changed_ns = int(witness.get("changed_ns", self._found_ns))  # witnesses did not always tell
         except (OSError, ValueError, KeyError, TypeError, HoloError):
             return False  # no witness says nothing; the file's own identity was compared already
-        return records.payload(log) is None or (log == state.id and (size > state.size or head_seq > state.head_seq))
+        if records.payload(log) is None or changed_ns != self._found_ns:
+            return True
+        return log == state.id and (size > state.size or head_seq > state.head_seq)
+
+    def _changed_ns(self) -> int:
+        """When the data file was last changed in any way, by the clock of the system; 0 where there is none."""
+        try:
+            return (self._path / "data.mdb").stat().st_ctime_ns
+        except FileNotFoundError:
+            return 0
 
     def _write_witness(self, state: LogState) -> None:
         """Leave beside the store how far it got. Only hindsight depends on it: it is not synced, and may fail.
@@ -306,8 +321,9 @@ class Store:
         It is written over in place, always as long: to replace it would wait for the disk at every commit. Torn by a
         crash, it says nothing.
         """
-        text = json.dumps({"log": str(state.id), "size": state.size, "head_seq": state.head_seq})
         with contextlib.suppress(OSError):
+            told = {"log": str(state.id), "size": state.size, "head_seq": state.head_seq}
+            text = json.dumps({**told, "changed_ns": self._changed_ns()})
             descriptor = os.open(self._path / _WITNESS, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
                 os.write(descriptor, text.ljust(_WITNESS_BYTES).encode())

@@ -280,15 +280,23 @@ class Host:
             self._backups.append((trio.current_time(), path))
 
     def restore(self, witness: str) -> bool:
-        """Put the last backup back while down. The witness is ``kept``, ``lost``, or as ``old`` as the backup."""
+        """Put the last backup back while down. The witness is ``kept``, ``lost``, or as ``old`` as the backup.
+
+        With "in place" both files are written over, as old as they are, and stay the files they were.
+        """
         assert not self.up
         if not self._backups:
             return False
         at_s, path = self._backups[-1]
         found = self._store_folder / "witness.json"
         saved = found.read_bytes() if found.exists() else None
-        self._store_folder.rename(self.folder / f"was-{self.starts}")  # so that no file gets the number of a former one
-        shutil.copytree(path, self._store_folder)
+        if witness == "in place":
+            for name in ("data.mdb", "witness.json"):
+                if (path / name).exists():
+                    (self._store_folder / name).write_bytes((path / name).read_bytes())
+        else:  # under a new name first, so that no file gets the number of a former one
+            self._store_folder.rename(self.folder / f"was-{self.starts}")
+            shutil.copytree(path, self._store_folder)
         (self._store_folder / "lock.mdb").unlink(missing_ok=True)
         if witness == "lost":
             found.unlink(missing_ok=True)

@@ -199,7 +199,7 @@ class _Drawing:
                     min(self._length_s, at_s + rng.uniform(1, 40)),
                     "restore",
                     node,
-                    {"down_s": down_s, "witness": rng.choice(["kept", "lost", "old"])},
+                    {"down_s": down_s, "witness": rng.choice(["kept", "lost", "old", "in place"])},
                 ),
             ],
             "partition": lambda: [

@@ -96,6 +96,13 @@ def restoring(number: int = 0) -> Plan:
     return plan.with_steps(tuple(sorted([begin, *trouble, *work], key=lambda step: step.at_s)))
 
 
+def test_an_honest_node_put_back_in_place_contradicts_itself_nowhere() -> None:
+    plan = restoring()
+    in_place = {"down_s": 1.0, "witness": "in place"}
+    steps = [dataclasses.replace(step, args=in_place) if step.kind == "restore" else step for step in plan.steps]
+    assert simulate(plan.with_steps(tuple(steps))).problem is None
+
+
 def test_what_a_node_loses_is_found_and_the_plan_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert simulate(restoring()).problem is None
     monkeypatch.setattr(Host, "lost", lambda self, at_s: False)  # as if it had no right to
@@ -112,6 +119,7 @@ def test_what_a_node_loses_is_found_and_the_plan_made_small(monkeypatch: pytest.
 
 def test_a_log_that_goes_on_after_a_restore_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "_place", lambda self: 1)  # as if the copy were the original
+    monkeypatch.setattr(Store, "_changed_ns", lambda self: 1)  # and nobody had touched it
     failed = simulate(restoring())
     assert failed.problem is not None
     assert "goes on with log" in failed.problem

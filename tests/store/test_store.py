@@ -173,6 +173,46 @@ def test_a_store_whose_witness_saw_more_opens_a_new_log(tmp_path: Path, more: st
         assert view.log.number == 1
 
 
+@pytest.mark.parametrize("how", ["written over", "copied over"])
+def test_a_store_put_back_in_place_with_its_witness_opens_a_new_log(tmp_path: Path, how: str) -> None:
+    home, backup = tmp_path / "records", tmp_path / "backup"
+    with closing(open_store(home)) as store:
+        admitted(store, submit(GENESIS, ROOT))
+        store.make_head()
+    shutil.copytree(home, backup)
+    with closing(open_store(home)) as store:
+        admitted(store, submit(binding(GENESIS, "app", 1, b"one"), ALICE, BOB))
+        store.make_head()
+    for name in ("data.mdb", "witness.json"):
+        if how == "written over":
+            (home / name).write_bytes((backup / name).read_bytes())
+        else:
+            shutil.copy2(backup / name, home / name)  # with its times, as far as they can be set
+    with closing(open_store(home)) as store, store.view() as view:
+        assert view.log.number == 1
+
+
+def test_a_store_that_is_opened_again_and_again_goes_on_in_its_log(tmp_path: Path) -> None:
+    home = tmp_path / "records"
+    with closing(open_store(home)) as store:
+        admitted(store, submit(GENESIS, ROOT))
+    for _ in range(3):
+        with closing(open_store(home)) as store, store.view() as view:
+            assert view.log.number == 0
+        with closing(open_store(home, readonly=True)):
+            pass
+    with closing(open_store(home)) as store:
+        store.make_head()
+        with pytest.raises(RuntimeError):
+            store.write(_failing)
+    with closing(open_store(home)) as store, store.view() as view:
+        assert view.log.number == 0
+
+
+def _failing(records: object, journal: object) -> None:
+    raise RuntimeError
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"log": 1}', " " * 256])
 def test_a_witness_torn_by_a_crash_says_nothing(tmp_path: Path, text: str) -> None:
     with closing(open_store(tmp_path / "records")) as store:
