@@ -160,7 +160,6 @@ OPENED_AT_ONCE: Final = 64  # envelopes of records that a thread verifies before
 BODIES_BYTES: Final = 128 * 1024 * 1024  # of request bodies, of all connections together
 JOINED_AT_ONCE_BYTES: Final = 256 * 1024  # of a body; larger ones wait for each other
 EVENT_STREAMS: Final = 256
-REFUSED_STREAM_S: Final = 1.0  # that whoever asks for one more waits for the refusal
 EVENTS_PER_READ: Final = 256  # receipts and heads that one stream reads on by before others get their turn
 ACCEPT_RANGES: Final = 32  # of an Accept header; what comes behind them is not read
 CURSOR_CHARS: Final = 512

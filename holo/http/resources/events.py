@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-import trio
-
 from holo.core import limits
 from holo.core.errors import Overloaded
 from holo.http import types
@@ -23,9 +21,6 @@ TYPE: Final = choices("type", TYPES, f"Only events of these types, separated by 
 async def get_events(edge: Edge, call: Call) -> Answer:
     """A stream of events from now on, or from ``Last-Event-ID`` on."""
     if edge.event_streams >= limits.EVENT_STREAMS:
-        # Who asks again at once would keep the node busy with refusing.
-        with trio.move_on_after(limits.REFUSED_STREAM_S):
-            await edge.stopping.wait()
         raise Overloaded("overloaded", f"{limits.EVENT_STREAMS} event streams are open", retry_after_s=10)
     wanted = Wanted(call.query.get(TYPE), call.query.get(NAMESPACE))
     return Answer(_counted(edge, EventStream(edge, wanted, call.last_event_id)), media_type=EVENTS)
